@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/checksum.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/must.h"
+
+/* The header's own static code instead of calls into the library: short records are most of what is
+ * hashed, and there the call costs as much as the hash. Its functions for states on the heap are
+ * never called here; should one be, it goes through our door. */
+#undef malloc
+#undef free
+#define malloc(size) memory_alloc(size)
+#define free(pointer) memory_free(pointer)
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum {
+    CHECKSUM_JOIN_BYTES = 512, /* up to here copying together is cheaper than streaming */
+};
+
+uint64_t checksum64(struct bytes bytes, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(bytes.data, bytes.size, seed);
+}
+
+/* Copies the parts together when they are short enough: true, and *joined borrows `room`. */
+static bool parts_join(const struct bytes *parts, size_t count, uint8_t room[CHECKSUM_JOIN_BYTES],
+                       struct bytes *joined)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].size > CHECKSUM_JOIN_BYTES - size) return false;
+        if (parts[i].size == 0) continue;
+        memcpy(room + size, parts[i].data, parts[i].size);
+        size += parts[i].size;
+    }
+    *joined = bytes_of(room, size);
+    return true;
+}
+
+uint64_t checksum64_parts(const struct bytes *parts, size_t count, uint64_t seed)
+{
+    if (count == 1) return checksum64(parts[0], seed);
+    uint8_t room[CHECKSUM_JOIN_BYTES];
+    struct bytes joined;
+    if (parts_join(parts, count, room, &joined)) return checksum64(joined, seed);
+    XXH3_state_t state;
+    XXH3_INITSTATE(&state);
+    state.extSecret = NULL; /* version 0.8.1 reads it before it sets it */
+    MUST(XXH3_64bits_reset_withSeed(&state, seed) == XXH_OK);
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].size == 0) continue;
+        MUST(XXH3_64bits_update(&state, parts[i].data, parts[i].size) == XXH_OK);
+    }
+    return XXH3_64bits_digest(&state);
+}
+
+static struct digest digest_from(XXH128_hash_t hash)
+{
+    return (struct digest){.low = hash.low64, .high = hash.high64};
+}
+
+struct digest digest_of(struct bytes bytes)
+{
+    return digest_from(XXH3_128bits(bytes.data, bytes.size));
+}
+
+struct digest digest_of_parts(const struct bytes *parts, size_t count)
+{
+    if (count == 1) return digest_of(parts[0]);
+    uint8_t room[CHECKSUM_JOIN_BYTES];
+    struct bytes joined;
+    if (parts_join(parts, count, room, &joined)) return digest_of(joined);
+    XXH3_state_t state;
+    MUST(XXH3_128bits_reset(&state) == XXH_OK);
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].size == 0) continue;
+        MUST(XXH3_128bits_update(&state, parts[i].data, parts[i].size) == XXH_OK);
+    }
+    return digest_from(XXH3_128bits_digest(&state));
+}
+
+void digest_encode(struct digest digest, uint8_t out[DIGEST_ENCODED_BYTES])
+{
+    store_le64(out, digest.low);
+    store_le64(out + 8, digest.high);
+}
+
+struct digest digest_decode(const uint8_t in[DIGEST_ENCODED_BYTES])
+{
+    return (struct digest){.low = load_le64(in), .high = load_le64(in + 8)};
+}
+
+void digest_format(struct digest digest, char out[DIGEST_TEXT_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (unsigned i = 0; i < 16; i++) {
+        out[i] = digits[digest.high >> (60 - 4 * i) & 15];
+        out[16 + i] = digits[digest.low >> (60 - 4 * i) & 15];
+    }
+    out[DIGEST_TEXT_BYTES - 1] = '\0';
+}
