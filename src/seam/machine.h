@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* machine: what the pipeline needs of the thing that a log drives. The keys machine is one; a
+ * volume will be another. Deterministic: what apply() does is a function of the state and the entry
+ * alone. */
+#ifndef SEAM_MACHINE_H
+#define SEAM_MACHINE_H
+
+#include "base/buffer.h"
+#include "base/checksum.h"
+#include "base/err.h"
+#include "base/mark.h"
+#include "seam/entry.h"
+#include "seam/reply.h"
+
+struct machine {
+    const struct machine_ops *ops;
+};
+
+/* What one evaluation gave. The caller sets the first group; the machine fills the second. */
+struct outcome {
+    struct reply *reply; /* where the answer goes; never NULL (reply_nobody) */
+    /* Something happened to a key that someone may have asked to hear of; NULL: nobody has. Called
+     * only by an evaluation that is final. `name` and `key` are borrowed for the call. */
+    void (*notify)(struct outcome *outcome, unsigned class, const char *name, uint8_t database,
+                   struct bytes key);
+
+    bool waits;   /* a blocking command found nothing: no reply was written */
+    bool changed; /* something was changed beside the mark */
+    /* Out of query() with ERR_PENDING: payloads of entries to append first (each a le32 length,
+     * then the payload); the query is asked again after they are applied. Empty: wait for warm().
+     * Caller-owned. */
+    struct buffer *proposals;
+};
+
+struct query {
+    struct bytes payload; /* ENTRY_COMMAND or ENTRY_TRANSACTION of commands that only read */
+    struct stamp now;
+    bool final_expiry; /* no entry can be appended: treat expired keys as absent at once */
+    unsigned attempt;  /* how often this query has been PENDING */
+};
+
+/* Caller-owned; asks for what the evaluation before it, which said ERR_PENDING, was missing. */
+struct machine_warm {
+    enum err err; /* a failed read: ERR_CORRUPT, ERR_IO */
+    struct why why;
+    void (*done)(struct machine_warm *warm); /* on the loop */
+    void *machine;                           /* the machine's, from warm() until done() */
+};
+
+struct machine_flush {
+    struct lsn flushed; /* out: what the store comes back with after a power cut */
+    enum err err;       /* ERR_SPACE: nothing lost, try later; anything else: end the process */
+    struct why why;
+    void (*done)(struct machine_flush *flush); /* on the loop */
+};
+
+struct machine_ops {
+    /* The mark of what is applied, and of what is flushed. */
+    struct mark (*applied)(const struct machine *machine);
+    struct mark (*flushed)(const struct machine *machine);
+    struct stamp (*stamp)(const struct machine *machine); /* of the newest applied entry */
+    /* Applies the next entry (lsn = applied + 1): effects, mark and digest in one step.
+     * ERR_PENDING: nothing was changed; call warm(), then apply() it again with `attempt` one
+     * higher. ERR_CORRUPT, ERR_IO: end the process. */
+    enum err (*apply)(struct machine *machine, const struct entry *entry, unsigned attempt,
+                      struct outcome *outcome);
+    /* Evaluates a read on applied state. ERR_PENDING as above. */
+    enum err (*query)(struct machine *machine, const struct query *query, struct outcome *outcome);
+    void (*warm)(struct machine *machine, struct machine_warm *warm);
+    /* Bytes held in memory that a crash would have to replay. */
+    uint64_t (*unflushed_bytes)(const struct machine *machine);
+    /* Freezes what is applied and hands it to the store; apply() goes on meanwhile. One at a time.
+     * The caller has made the log durable through applied() first. */
+    void (*flush)(struct machine *machine, struct machine_flush *flush);
+    /* Payloads of entries that are due at `now` (expired keys) into `proposals` (le32 length,
+     * payload), at most `limit`. Returns how many; ERR_PENDING-like misses only make it fewer. */
+    size_t (*due)(struct machine *machine, struct stamp now, size_t limit,
+                  struct buffer *proposals);
+    /* One bounded step of work that is local to this copy (clean-up). True while there is more. */
+    bool (*tidy)(struct machine *machine);
+    struct digest (*digest)(const struct machine *machine);
+    /* Lines for INFO ("db0:keys=1,expires=0,avg_ttl=0\r\n"), appended. */
+    void (*describe)(const struct machine *machine, struct buffer *out);
+    uint64_t (*memory_bytes)(const struct machine *machine); /* held by tables and caches */
+    void (*close)(struct machine *machine);                  /* nothing is flushed by it */
+};
+
+/* Makes the machine of a shard at start-up. On failure *machine is NULL. ERR_NOT_FOUND: `create` is
+ * false and there is nothing; ERR_CORRUPT, ERR_IO, ERR_SPACE, ERR_REFUSED (its history is another
+ * one). */
+struct machine_maker {
+    enum err (*open)(struct machine_maker *maker, const char *directory, bool create,
+                     struct history history, struct machine **machine, struct why *why);
+};
+
+/* With this many attempts an evaluation waits for the disk instead of saying ERR_PENDING. */
+enum { MACHINE_ATTEMPTS_MAX = 8 };
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* service: what a face asks of the pipeline behind it.
+ *
+ * A client's calls are answered in the order of their submission as long as each later one is
+ * submitted with `ordered` set while an earlier one is in flight. A write is answered when it is
+ * committed and applied; a read on applied state only. */
+#ifndef SEAM_SERVICE_H
+#define SEAM_SERVICE_H
+
+#include "base/buffer.h"
+#include "base/checksum.h"
+#include "base/err.h"
+#include "base/hlc.h"
+#include "base/list.h"
+#include "base/mark.h"
+#include "seam/clock.h"
+#include "seam/reply.h"
+
+struct service {
+    const struct service_ops *ops;
+};
+
+enum call_kind {
+    CALL_READ,  /* payload of commands that only read */
+    CALL_WRITE, /* payload that becomes an entry */
+    CALL_WAIT,  /* a write that may find nothing and then waits for one of its keys (BLPOP) */
+    CALL_LOCAL, /* no payload: done() is called at its place in the order */
+};
+
+enum call_end {
+    CALL_ANSWERED,  /* the reply has been written (CALL_LOCAL: it is its turn) */
+    CALL_TIMED_OUT, /* CALL_WAIT: nothing came in time; no reply was written */
+    CALL_UNBLOCKED, /* CALL_WAIT: by service_ops.unblock; no reply was written */
+    CALL_REFUSED,   /* before an LSN was given; the error reply has been written */
+    CALL_UNKNOWN,   /* it has an LSN and its outcome cannot be told: close the connection */
+};
+
+/* Caller-owned, from submit() until done() or cancel(). */
+struct call {
+    enum call_kind kind;
+    bool ordered;         /* stay behind every call submitted before (a CALL_LOCAL always does) */
+    struct bytes payload; /* borrowed for submit() only */
+    struct reply *reply;  /* borrowed until the end */
+    uint64_t timeout_us;  /* CALL_WAIT: 0 = for ever */
+    void (*done)(struct call *call, enum call_end end); /* may come from inside submit() */
+
+    struct mark mark; /* out: of this call's entry, or of the state that it read */
+
+    /* The service's own, between submit() and the end. */
+    struct list node;
+    struct buffer kept;
+    struct lsn lsn;
+    unsigned attempt;
+    unsigned state;
+    void *waiter;
+};
+
+/* Someone who wants to know whether any entry that names a key was admitted since. Caller-owned. */
+struct watch {
+    uint8_t database;
+    struct bytes key; /* borrowed while watched */
+    bool touched;     /* out */
+    struct list node; /* the service's */
+};
+
+/* The face's side of keyspace notifications. */
+struct service_listener {
+    void (*keyspace)(struct service_listener *listener, unsigned class, const char *name,
+                     uint8_t database, struct bytes key);
+};
+
+struct service_status {
+    struct lsn appended, durable, committed, applied, flushed, floor;
+    struct mark mark; /* applied */
+    struct stamp stamp;
+    struct digest digest;
+    struct stamp started;      /* stamp of this start's epoch entry */
+    const char *mode;          /* "local" */
+    const char *start_outcome; /* "fresh", "skip", "replay": words of the start gate */
+    uint64_t start_gap_entries, start_us;
+    uint64_t log_bytes, store_bytes, memory_bytes, unflushed_bytes;
+    uint64_t syncs, sync_us_total, sync_us_last, batches, entries;
+    uint64_t calls_waiting, waiters, expired_keys;
+    bool low_space; /* writes are refused until space returns */
+    int64_t clock_jump_ms;
+    const char *log_sync; /* "direct", "fdatasync"; and where: "inline", "thread" */
+    const char *log_sync_place;
+};
+
+struct service_ops {
+    void (*submit)(struct service *service, struct call *call);
+    /* The client is gone: the call ends without done(). What has an LSN is applied all the same. */
+    void (*cancel)(struct service *service, struct call *call);
+    /* Ends a waiting CALL_WAIT; false if it does not wait (any more). done() comes with
+     * CALL_UNBLOCKED. */
+    bool (*unblock)(struct service *service, struct call *call);
+    void (*watch)(struct service *service, struct watch *watch);
+    void (*unwatch)(struct service *service, struct watch *watch); /* not watched is fine */
+    /* The clock that a read submitted now would see. */
+    struct stamp (*now)(struct service *service);
+    /* One listener; NULL: nobody. */
+    void (*listen)(struct service *service, struct service_listener *listener);
+    void (*status)(struct service *service, struct service_status *out);
+    void (*describe)(struct service *service, struct buffer *out); /* INFO's keyspace lines */
+    /* Switches the background removal of expired keys (DEBUG SET-ACTIVE-EXPIRE); on at the start.
+     */
+    void (*set_expiry)(struct service *service, bool on);
+};
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store: an ordered key-value store whose only door for changes is a flush of one sorted run.
+ *
+ * A flush is atomic and durable: after a crash the store holds exactly what the last completed
+ * flush left, never a part of one. There is no other write, so whatever a run carries beside its
+ * records (the mark, the digest) is true of them by construction. Keys are ordered by unsigned
+ * bytes.
+ *
+ * A read on the loop never waits for the disk: it answers from memory or says ERR_PENDING, and the
+ * reader asks for the range to be warmed and comes back. */
+#ifndef SEAM_STORE_H
+#define SEAM_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/err.h"
+#include "base/list.h"
+
+struct stores { /* opens stores */
+    const struct stores_ops *ops;
+};
+struct store {
+    const struct store_ops *ops;
+};
+struct store_view;    /* the store as one flush left it; the world's */
+struct store_cursor { /* a place in the order */
+    const struct store_cursor_ops *ops;
+};
+
+struct stores_ops {
+    /* Opens the store in directory `path`, made if `create`. On failure *store is NULL. Blocks:
+     * start-up only. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_SPACE. `cache_bytes` bounds what reads
+     * keep in memory. */
+    enum err (*open)(struct stores *stores, const char *path, bool create, uint64_t cache_bytes,
+                     struct store **store, struct why *why);
+};
+
+enum store_change {
+    STORE_PUT,          /* key, value */
+    STORE_DELETE,       /* key */
+    STORE_DELETE_RANGE, /* from key up to, not including, value; hits only what earlier flushes left
+                         */
+};
+
+struct store_item {
+    enum store_change change;
+    struct bytes key, value;
+};
+
+/* A sorted run: strictly ascending keys of puts and deletes; delete-ranges come first, in any
+ * order. */
+struct store_run {
+    /* Gives the next item, borrowed until the next call; false at the end. May be called on another
+     * thread: it may read only what the loop leaves alone until done(). */
+    bool (*next)(struct store_run *run, struct store_item *item);
+};
+
+/* Caller-owned. Failed with ERR_SPACE: the store is as before, and a later flush may succeed.
+ * Failed otherwise: the store answers ERR_SHUT to every later flush. */
+struct store_flush {
+    struct store_run *run;
+    enum err err;
+    struct why why;
+    void (*done)(struct store_flush *flush); /* on the loop */
+    struct list node;                        /* the world's */
+    void *world;
+};
+
+/* Brings ranges into memory. Caller-owned. */
+struct store_range {
+    struct bytes from, to; /* [from, to); `to` empty: the one key `from`. Borrowed until done */
+    bool backward;         /* warm from the end of the range */
+    uint64_t bytes_max;    /* stop after about so many */
+};
+
+struct store_warm {
+    const struct store_range *ranges; /* borrowed until done */
+    size_t count;
+    enum err err;
+    struct why why;
+    void (*done)(struct store_warm *warm); /* on the loop */
+    struct list node;                      /* the world's */
+    void *world;
+};
+
+/* Which reads may block: STORE_WAIT is for start-up, tools and worker steps, and the rare
+ * evaluation that memory cannot hold. */
+enum store_patience { STORE_NO_WAIT, STORE_WAIT };
+
+struct store_ops {
+    /* Appends the value to `value`. ERR_OK, ERR_NOT_FOUND, ERR_PENDING, ERR_CORRUPT, ERR_IO. */
+    enum err (*get)(struct store *store, struct bytes key, enum store_patience patience,
+                    struct buffer *value);
+    /* A cursor over the newest flush, or over `view` when not NULL; closed by the caller before
+     * either. */
+    struct store_cursor *(*cursor)(struct store *store, struct store_view *view,
+                                   enum store_patience patience);
+    void (*flush)(struct store *store, struct store_flush *flush); /* one at a time */
+    void (*warm)(struct store *store, struct store_warm *warm);
+    struct store_view *(*view_open)(struct store *store); /* cheap; closed by the caller */
+    void (*view_close)(struct store *store, struct store_view *view);
+    uint64_t (*approximate_bytes)(struct store *store); /* on disk */
+    void (*close)(struct store *store); /* waits for work under way; done() of it is not called */
+};
+
+/* Each positions the cursor and returns ERR_OK (on an item), ERR_NOT_FOUND (past the end), or an
+ * error; after ERR_PENDING seek again once warmed. */
+struct store_cursor_ops {
+    enum err (*seek)(struct store_cursor *cursor, struct bytes key);        /* first item >= key */
+    enum err (*seek_before)(struct store_cursor *cursor, struct bytes key); /* last item < key */
+    enum err (*next)(struct store_cursor *cursor);
+    enum err (*previous)(struct store_cursor *cursor);
+    struct bytes (*key)(const struct store_cursor *cursor);   /* borrowed until the cursor moves */
+    struct bytes (*value)(const struct store_cursor *cursor); /* likewise */
+    void (*close)(struct store_cursor *cursor);
+};
+
+#endif
