@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rewrite: reads a payload to its end and writes what it meant again. There is one encoding of each
+ * meaning, so an accepted payload comes back byte for byte. Shared by the tests and the fuzz
+ * target. */
+#ifndef TEST_COMMAND_REWRITE_H
+#define TEST_COMMAND_REWRITE_H
+
+#include "base/must.h"
+#include "command/command.h"
+#include "seam/entry.h"
+
+static inline enum err rewrite_command(struct payload_reader *reader, struct args *args,
+                                       struct buffer *out)
+{
+    size_t at = out->size;
+    uint8_t database;
+    const struct command *command;
+    enum err err = payload_next_command(reader, &database, &command, args);
+    if (err != ERR_OK) return err;
+    payload_put_command(out, database, command, args);
+    out->data[at] = reader->kind; /* one form for both kinds */
+    return ERR_OK;
+}
+
+static inline enum err rewrite_transaction(struct payload_reader *reader, struct args *args,
+                                           struct buffer *out)
+{
+    struct payload_transaction transaction;
+    payload_begin_transaction(&transaction, out);
+    while (reader->watches > 0) {
+        struct watched watched;
+        enum err err = payload_next_watch(reader, &watched);
+        if (err != ERR_OK) return err;
+        payload_add_watch(&transaction, &watched);
+    }
+    while (reader->commands > 0) {
+        uint8_t database;
+        const struct command *command;
+        enum err err = payload_next_command(reader, &database, &command, args);
+        if (err != ERR_OK) return err;
+        payload_add_command(&transaction, database, command, args);
+    }
+    return ERR_OK;
+}
+
+static inline enum err rewrite_expire(struct payload_reader *reader, struct buffer *out)
+{
+    uint8_t database;
+    struct bytes key;
+    enum err err = payload_expire(reader, &database, &key);
+    if (err != ERR_OK) return err;
+    payload_put_expire(out, database, key);
+    return ERR_OK;
+}
+
+/* Appends the payload to *out as it was understood; *args is scratch. */
+static inline enum err rewrite_payload(struct bytes payload, struct args *args, struct buffer *out)
+{
+    struct payload_reader reader;
+    enum err err = payload_read(&reader, payload);
+    if (err != ERR_OK) return err;
+    switch ((enum entry_kind)reader.kind) {
+    case ENTRY_EPOCH: payload_put_epoch(out); return ERR_OK;
+    case ENTRY_NOOP: payload_put_noop(out); return ERR_OK;
+    case ENTRY_EXPIRE: return rewrite_expire(&reader, out);
+    case ENTRY_COMMAND:
+    case ENTRY_SERVE: return rewrite_command(&reader, args, out);
+    case ENTRY_TRANSACTION: return rewrite_transaction(&reader, args, out);
+    }
+    MUST(false); /* payload_read lets no other kind through */
+    return ERR_CORRUPT;
+}
+
+#endif
