@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stores: what sim/store.c and sim/flush.c share. */
+#ifndef SIM_STORES_H
+#define SIM_STORES_H
+
+#include "base/buffer.h"
+#include "sim/disk.h"
+#include "sim/inside.h"
+#include "sim/store.h"
+#include "sim/tree.h"
+
+/* What is attached to a store's directory. */
+struct sim_held {
+    struct sim_attached base;
+    struct sim_tree *tree;
+    bool is_open;
+};
+
+struct sim_stores {
+    struct stores base;
+    struct sim_node *node;
+    struct sim_stores_profile profile;
+    struct sim_faults faults;
+    struct list opened; /* struct sim_store */
+    uint64_t pendings;
+};
+
+struct sim_store {
+    struct store base;
+    struct list node;
+    struct sim_stores *stores;
+    struct sim_held *held;
+    uint64_t opening;
+    bool is_shut;
+    struct sim_flushing *flushing;
+    struct list cursors, views, warmings;
+    char path[];
+};
+
+/*   READING --run at its end--> COMMITTING --> TELLING --> done()
+ * The version is put in place at the end of COMMITTING. */
+enum sim_flush_phase { FLUSH_READING, FLUSH_COMMITTING, FLUSH_TELLING };
+
+struct sim_flushing {
+    struct sim_event event;
+    struct sim_store *store;
+    struct store_flush *flush; /* the node's */
+    enum sim_flush_phase phase;
+    enum err err; /* drawn at the begin, answered at the end */
+    struct sim_tree *next;
+    struct buffer last; /* the newest key of a put or delete */
+    bool has_last;
+    uint64_t items, hash;
+};
+
+/* ERR_OK, or what an injected fault says. */
+enum err sim_store_roll(struct sim_stores *stores, enum sim_store_op op, const char *path);
+uint64_t sim_store_latency(struct sim_store *store, enum sim_store_op op, uint64_t low,
+                           uint64_t high);
+
+void sim_store_flush(struct store *base, struct store_flush *flush); /* the seam's */
+/* Carries a flush under way through to its commit, without telling; the store is closing. */
+void sim_flushing_finish(struct sim_flushing *flushing);
+/* All or nothing of a flush under way, as the cut says. */
+void sim_flushing_cut(struct sim_flushing *flushing, enum sim_keep keep, struct dice *dice);
+void sim_flushing_drop(struct sim_flushing *flushing);
+
+#endif
