@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening, closing and reading of a RocksDB database (7.8.3; what is said of its insides was read
+ * there and tried).
+ *
+ * Nothing is ever put into its memtable or write-ahead log: the only change is the ingestion of a
+ * file (engine_run.c), so RocksDB has nothing to flush and an empty log at all times.
+ *
+ * A read that may not wait asks for the block-cache tier. Then a block that is not in the cache
+ * gives the status Incomplete, but a *table* that is not open gives OK with an empty value
+ * (TableCache::Get, "treat as kFound if no_io set"). So an empty value is believed only after
+ * rocksdb_key_may_exist has said that it saw the value itself. */
+#include "real/engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/number.h"
+#include "real/engine_files.h"
+
+enum {
+    ENGINE_BLOCK_BYTES = 8 * 1024,
+    ENGINE_METADATA_BLOCK_BYTES = 16 * 1024, /* of index and filter partitions */
+    ENGINE_BLOOM_BITS = 10,
+    ENGINE_CACHE_SHARD_BITS = 4,
+    ENGINE_OPEN_FILES_MAX = 4096,
+    ENGINE_LEVEL0_TRIGGER = 4,
+    ENGINE_MEMTABLE_BYTES = 64 * 1024, /* stays empty */
+    ENGINE_INFO_LOG_BYTES = 1 << 20,
+    ENGINE_READ_TIER_CACHE = 1, /* rocksdb::kBlockCacheTier */
+    ENGINE_SPACE_TO_REOPEN_BYTES = 16 << 20,
+};
+
+/* ---- Errors ---- */
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static enum err engine_err_of(const char *text)
+{
+    if (starts_with(text, "Result incomplete")) return ERR_PENDING;
+    if (starts_with(text, "Corruption")) return ERR_CORRUPT;
+    if (starts_with(text, "NotFound")) return ERR_NOT_FOUND;
+    if (starts_with(text, "Shutdown in progress")) return ERR_SHUT;
+    if (strstr(text, strerror(ENOSPC)) != NULL || strstr(text, strerror(EDQUOT)) != NULL)
+        return ERR_SPACE;
+    if (starts_with(text, "IO error") && strstr(text, "/LOCK: ") != NULL) return ERR_REFUSED;
+    return ERR_IO;
+}
+
+enum err engine_err(char *error, const char *what, struct why *why)
+{
+    enum err err = engine_err_of(error);
+    if (err != ERR_PENDING) (void)why_fail(why, err, "store: %s: %s", what, error);
+    rocksdb_free(error);
+    return err;
+}
+
+uint64_t engine_property(const struct engine *engine, const char *name)
+{
+    uint64_t value = 0;
+    if (engine->db == NULL) return 0;
+    char *text = rocksdb_property_value(engine->db, name);
+    if (text == NULL || !number_parse_uint64(bytes_text(text), &value)) value = 0;
+    if (text != NULL) rocksdb_free(text);
+    return value;
+}
+
+/* An empty batch changes nothing, but it is refused while a background error has stopped the
+ * database. */
+static enum err engine_probe(struct engine *engine, struct why *why)
+{
+    char *error = NULL;
+    rocksdb_writebatch_t *nothing = rocksdb_writebatch_create();
+    rocksdb_write(engine->db, engine->write, nothing, &error);
+    rocksdb_writebatch_destroy(nothing);
+    return error == NULL ? ERR_OK : engine_err(error, "background work", why);
+}
+
+enum err engine_health(struct engine *engine, struct why *why)
+{
+    if (engine->db == NULL) return why_fail(why, ERR_IO, "store: could not be opened again");
+    enum err err = engine_probe(engine, why);
+    if (err != ERR_OK && err != ERR_SPACE) return err;
+    bool clean = err == ERR_OK && !engine->unsure &&
+                 engine_property(engine, "rocksdb.background-errors") == 0;
+    return clean ? ERR_OK : ERR_PENDING;
+}
+
+/* ---- Options ---- */
+
+static void engine_table_options(struct engine *engine, uint64_t cache_bytes)
+{
+    rocksdb_lru_cache_options_t *lru = rocksdb_lru_cache_options_create();
+    rocksdb_lru_cache_options_set_capacity(lru, (size_t)cache_bytes);
+    rocksdb_lru_cache_options_set_num_shard_bits(lru, ENGINE_CACHE_SHARD_BITS);
+    engine->cache = rocksdb_cache_create_lru_opts(lru);
+    rocksdb_lru_cache_options_destroy(lru);
+    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
+    rocksdb_block_based_options_set_block_cache(table, engine->cache);
+    rocksdb_block_based_options_set_block_size(table, ENGINE_BLOCK_BYTES);
+    rocksdb_block_based_options_set_format_version(table, 5);
+    rocksdb_block_based_options_set_filter_policy(
+        table, rocksdb_filterpolicy_create_bloom_full(ENGINE_BLOOM_BITS));
+    rocksdb_block_based_options_set_whole_key_filtering(table, 1);
+    /* Index and filter count against the cache. In small partitions under a pinned top they are
+     * read piece by piece: whole ones (half a MiB a file) would push everything else out of a small
+     * cache. */
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
+    rocksdb_block_based_options_set_index_type(
+        table, rocksdb_block_based_table_index_type_two_level_index_search);
+    rocksdb_block_based_options_set_partition_filters(table, 1);
+    rocksdb_block_based_options_set_metadata_block_size(table, ENGINE_METADATA_BLOCK_BYTES);
+    rocksdb_block_based_options_set_pin_top_level_index_and_filter(table, 1);
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
+    engine->table = table;
+}
+
+static void engine_common_options(struct engine *engine, rocksdb_options_t *options)
+{
+    rocksdb_options_set_env(options, engine->env);
+    rocksdb_options_set_block_based_table_factory(options, engine->table);
+    rocksdb_options_set_compression(options, rocksdb_lz4_compression);
+    rocksdb_options_set_paranoid_checks(options, 1);
+    rocksdb_options_set_bytes_per_sync(options, 1 << 20); /* no burst before the log's own syncs */
+}
+
+/* What the C interface has no setter for. */
+static rocksdb_options_t *engine_base_options(void)
+{
+    char *error = NULL;
+    rocksdb_options_t *plain = rocksdb_options_create();
+    rocksdb_options_t *options = rocksdb_options_create();
+    rocksdb_get_options_from_string(plain,
+                                    "max_bgerror_resume_count=0;"
+                                    "avoid_flush_during_shutdown=true;"
+                                    "force_consistency_checks=true;",
+                                    options, &error);
+    MUST(error == NULL);
+    rocksdb_options_destroy(plain);
+    return options;
+}
+
+rocksdb_readoptions_t *engine_view_options(enum store_patience patience,
+                                           const rocksdb_snapshot_t *snapshot)
+{
+    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_verify_checksums(options, 1);
+    if (patience == STORE_NO_WAIT)
+        rocksdb_readoptions_set_read_tier(options, ENGINE_READ_TIER_CACHE);
+    if (snapshot != NULL) rocksdb_readoptions_set_snapshot(options, snapshot);
+    return options;
+}
+
+static void engine_make_options(struct engine *engine, uint64_t cache_bytes)
+{
+    engine->env = rocksdb_create_default_env();
+    rocksdb_env_set_background_threads(engine->env, 1);
+    rocksdb_env_set_high_priority_background_threads(engine->env, 1);
+    rocksdb_env_lower_thread_pool_cpu_priority(engine->env);
+    rocksdb_env_lower_thread_pool_io_priority(engine->env);
+    engine_table_options(engine, cache_bytes);
+    engine->run_options = rocksdb_options_create();
+    engine_common_options(engine, engine->run_options);
+    rocksdb_options_t *options = engine->options = engine_base_options();
+    engine_common_options(engine, options);
+    rocksdb_options_set_bottommost_compression(options, rocksdb_zstd_compression);
+    /* Level 1: most of the gain for half the time of the default; compaction shares the cores with
+     * the loop. */
+    rocksdb_options_set_bottommost_compression_options(options, -14, 1, 0, 0, 1);
+    rocksdb_options_set_max_background_jobs(options, 2);
+    rocksdb_options_set_max_open_files(options, ENGINE_OPEN_FILES_MAX);
+    rocksdb_options_set_max_file_opening_threads(options, 2);
+    rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
+    rocksdb_options_set_write_buffer_size(options, ENGINE_MEMTABLE_BYTES);
+    rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
+    rocksdb_options_set_level0_file_num_compaction_trigger(options, ENGINE_LEVEL0_TRIGGER);
+    rocksdb_options_set_max_bytes_for_level_base(options, 256 << 20);
+    rocksdb_options_set_target_file_size_base(options, 64 << 20);
+    rocksdb_options_set_info_log_level(options, 2); /* warnings */
+    rocksdb_options_set_max_log_file_size(options, ENGINE_INFO_LOG_BYTES);
+    rocksdb_options_set_keep_log_file_num(options, 2);
+    rocksdb_options_set_stats_dump_period_sec(options, 0);
+    rocksdb_options_set_stats_persist_period_sec(options, 0);
+    engine->file_options = rocksdb_envoptions_create();
+    engine->ingest = rocksdb_ingestexternalfileoptions_create();
+    rocksdb_ingestexternalfileoptions_set_move_files(engine->ingest, 1);
+    rocksdb_ingestexternalfileoptions_set_snapshot_consistency(engine->ingest, 1);
+    rocksdb_ingestexternalfileoptions_set_allow_global_seqno(engine->ingest, 1);
+    rocksdb_ingestexternalfileoptions_set_allow_blocking_flush(engine->ingest, 0);
+    engine->write = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_disable_WAL(engine->write, 1);
+    engine->wait = engine_view_options(STORE_WAIT, NULL);
+    engine->no_wait = engine_view_options(STORE_NO_WAIT, NULL);
+}
+
+static void engine_free(struct engine *engine)
+{
+    rocksdb_readoptions_destroy(engine->no_wait);
+    rocksdb_readoptions_destroy(engine->wait);
+    rocksdb_writeoptions_destroy(engine->write);
+    rocksdb_ingestexternalfileoptions_destroy(engine->ingest);
+    rocksdb_envoptions_destroy(engine->file_options);
+    rocksdb_options_destroy(engine->options);
+    rocksdb_options_destroy(engine->run_options);
+    rocksdb_block_based_options_destroy(engine->table);
+    rocksdb_cache_destroy(engine->cache);
+    rocksdb_env_destroy(engine->env);
+    memory_free(engine->run);
+    memory_free(engine->scratch);
+    memory_free(engine->path);
+    *engine = (struct engine){.db = NULL};
+}
+
+/* ---- Opening ---- */
+
+static char *path_join(const char *directory, const char *name)
+{
+    size_t size = strlen(directory) + 1 + strlen(name) + 1;
+    char *path = memory_alloc(size);
+    (void)snprintf(path, size, "%s/%s", directory, name);
+    return path;
+}
+
+static void engine_try(struct engine *engine, char **error)
+{
+    *error = NULL;
+    engine->unsure = false;
+    engine->db = rocksdb_open(engine->options, engine->path, error);
+    if (engine->db != NULL || strstr(*error, "ompression type") == NULL) return;
+    /* A RocksDB without zstd. */
+    rocksdb_free(*error);
+    *error = NULL;
+    rocksdb_options_set_bottommost_compression(engine->options, rocksdb_lz4_compression);
+    engine->db = rocksdb_open(engine->options, engine->path, error);
+}
+
+static enum err engine_open_here(struct engine *engine, bool make, struct why *why)
+{
+    char *error;
+    rocksdb_options_set_create_if_missing(engine->options, make);
+    engine_try(engine, &error);
+    if (engine->db == NULL && engine_files_repair(engine->path, engine->run, error)) {
+        rocksdb_free(error);
+        engine_try(engine, &error);
+    }
+    if (engine->db == NULL) {
+        /* What the operating system refuses is ERR_IO; a state that RocksDB cannot make sense of is
+         * corrupt. */
+        enum err err = engine_err(error, engine->path, why);
+        return err == ERR_NOT_FOUND || err == ERR_PENDING || err == ERR_SHUT ? ERR_CORRUPT : err;
+    }
+    engine_files_drop_logs(engine->path);
+    enum err err = engine_files_clear_scratch(engine->scratch, engine->run, why);
+    if (err == ERR_OK && make) err = engine_files_sync_parent(engine->path, why);
+    if (err != ERR_OK) {
+        rocksdb_close(engine->db);
+        engine->db = NULL;
+    }
+    return err;
+}
+
+enum err engine_open(struct engine *engine, const char *path, bool create, uint64_t cache_bytes,
+                     struct why *why)
+{
+    *engine = (struct engine){.db = NULL};
+    enum engine_state state;
+    enum err err = engine_files_look(path, &state, why);
+    if (err != ERR_OK) return err;
+    if (state == ENGINE_ABSENT && !create)
+        return why_fail(why, ERR_NOT_FOUND, "store: %s: there is none", path);
+    if (state == ENGINE_ABSENT && mkdir(path, 0700) != 0 && errno != EEXIST)
+        return why_fail(why, ERR_IO, "store: make %s: %s", path, strerror(errno));
+    engine->path = path_join(path, "");
+    engine->path[strlen(path)] = '\0';
+    engine->scratch = path_join(path, ENGINE_SCRATCH_NAME);
+    engine->run = path_join(engine->scratch, ENGINE_RUN_NAME);
+    engine_make_options(engine, cache_bytes);
+    err = engine_open_here(engine, state == ENGINE_ABSENT, why);
+    if (err != ERR_OK) engine_free(engine);
+    return err;
+}
+
+static void engine_shut(struct engine *engine)
+{
+    if (engine->db == NULL) return;
+    rocksdb_cancel_all_background_work(engine->db, 1);
+    rocksdb_close(engine->db);
+    engine->db = NULL;
+}
+
+enum err engine_reopen(struct engine *engine, struct why *why)
+{
+    if (!engine_files_have_space(engine->path, ENGINE_SPACE_TO_REOPEN_BYTES))
+        return why_fail(why, ERR_SPACE, "store: waits for space to be opened again");
+    engine_shut(engine);
+    return engine_open_here(engine, false, why);
+}
+
+void engine_close(struct engine *engine)
+{
+    engine_shut(engine);
+    engine_free(engine);
+}
+
+/* ---- Reading ---- */
+
+/* Whether an empty value came from the table itself; see the top. */
+static bool engine_saw_value(const struct engine *engine, struct bytes key)
+{
+    unsigned char found = 0;
+    char *value = NULL;
+    size_t size = 0;
+    (void)rocksdb_key_may_exist(engine->db, engine->no_wait, (const char *)key.data, key.size,
+                                &value, &size, NULL, 0, &found);
+    if (value != NULL) rocksdb_free(value);
+    return found != 0;
+}
+
+enum err engine_get(const struct engine *engine, struct bytes key, enum store_patience patience,
+                    struct buffer *value, struct why *why)
+{
+    char *error = NULL;
+    bool waits = patience == STORE_WAIT;
+    if (engine->db == NULL) return why_fail(why, ERR_IO, "store: could not be opened again");
+    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned(engine->db,
+                                                        waits ? engine->wait : engine->no_wait,
+                                                        (const char *)key.data, key.size, &error);
+    if (error != NULL) return engine_err(error, "read", why);
+    if (slice == NULL) return ERR_NOT_FOUND;
+    size_t size;
+    const char *data = rocksdb_pinnableslice_value(slice, &size);
+    buffer_append(value, bytes_of(data, size));
+    rocksdb_pinnableslice_destroy(slice);
+    if (size == 0 && !waits && !engine_saw_value(engine, key)) return ERR_PENDING;
+    return ERR_OK;
+}

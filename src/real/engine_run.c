@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A flush: one sorted run becomes one table file, and the file a part of the database, in one step.
+ *
+ *   1. the run is written to scratch/run.sst and synced
+ *   2. rocksdb_ingest_external_file links it as NNNNNN.sst, syncs the file and the directory
+ *   3. it writes the file's sequence number into it and syncs the file again
+ *   4. it appends one record to the MANIFEST and syncs that: the commit
+ *   5. it removes scratch/run.sst
+ *
+ * Before 4 is complete a reopened database knows nothing of the run, and drops the link as a file
+ * that nobody names; after it, all of the run is there. The whole file has one sequence number,
+ * above all earlier ones: its delete-ranges hit what earlier files hold and none of its own keys. A
+ * snapshot held over the call makes RocksDB give the file a number of its own even if it overlaps
+ * nothing, so a view opened during a flush never sees the run.
+ *
+ * If step 4 fails, RocksDB removes the link although the record may be on disk, and a later open
+ * would miss the table. Therefore scratch/run.sst stays after a failure until the next flush or
+ * open has found the database whole (engine_files_repair). RocksDB begins a new MANIFEST with its
+ * next change.
+ *
+ * Lack of space in step 1: nothing has happened, and the next flush may try. So that it is found
+ * there, step 2 is only begun with ENGINE_SPACE_MARGIN_BYTES to spare. In steps 2 to 4, and in
+ * compactions, RocksDB takes note of it, and takes itself out of that state as soon as it sees
+ * space (its SstFileManager; max_bgerror_resume_count does not concern it). But it forgets to clear
+ * one flag (ErrorHandler::is_db_stopped_), after which an ingestion proceeds with a file number of
+ * 0. So after any such error the database is opened again before the next flush (engine_health,
+ * engine_reopen), and until that can be done flushes answer ERR_SPACE and reads go on. Every other
+ * background error stops it for good.
+ *
+ * Seen with strace, and tried with a kill before each of these calls and with EIO and ENOSPC out of
+ * each: openat, write, fdatasync run.sst | write, fdatasync MANIFEST (the file number) | link |
+ * fdatasync NNNNNN.sst | fsync the directory | pwrite, fdatasync NNNNNN.sst | write, fdatasync
+ * MANIFEST | unlink run.sst. A reopened database shows the run from the last write on and not
+ * before. Debian's library is built with its assertions on: what is an error elsewhere may end the
+ * process there. */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "real/engine.h"
+#include "real/engine_files.h"
+
+enum {
+    ENGINE_LEVEL0_HIGH = 20,    /* wait for compaction before a run makes it more */
+    ENGINE_LEVEL0_WAITS = 3000, /* x 10 ms */
+    ENGINE_SPACE_MARGIN_BYTES = 2 << 20,
+};
+
+/* Reads look into every level-0 file: when compaction is behind, the flush waits for it rather than
+ * the readers. */
+static void engine_await_compaction(struct engine *engine)
+{
+    for (int i = 0; i < ENGINE_LEVEL0_WAITS; i++) {
+        if (engine_property(engine, "rocksdb.num-files-at-level0") < ENGINE_LEVEL0_HIGH) return;
+        if (engine_property(engine, "rocksdb.num-running-compactions") == 0 &&
+            engine_property(engine, "rocksdb.compaction-pending") == 0)
+            return;
+        struct timespec pause = {.tv_nsec = 10000000};
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+static void run_add(rocksdb_sstfilewriter_t *writer, const struct store_item *item, char **error)
+{
+    const char *key = (const char *)item->key.data;
+    const char *value = (const char *)item->value.data;
+    switch (item->change) {
+    case STORE_PUT:
+        rocksdb_sstfilewriter_put(writer, key, item->key.size, value, item->value.size, error);
+        return;
+    case STORE_DELETE: rocksdb_sstfilewriter_delete(writer, key, item->key.size, error); return;
+    case STORE_DELETE_RANGE:
+        rocksdb_sstfilewriter_delete_range(writer, key, item->key.size, value, item->value.size,
+                                           error);
+        return;
+    }
+    MUST(false);
+}
+
+/* The next item that says something; a range without keys does not, and no table takes it. */
+static bool run_take(struct store_run *run, struct store_item *item)
+{
+    while (run->next(run, item)) {
+        if (item->change != STORE_DELETE_RANGE || bytes_compare(item->key, item->value) < 0)
+            return true;
+    }
+    return false;
+}
+
+/* Step 1. *empty: there was nothing in the run, and there is no file. */
+static enum err run_write(struct engine *engine, struct store_run *run, bool *empty,
+                          struct why *why)
+{
+    struct store_item item;
+    *empty = !run_take(run, &item);
+    if (*empty) return ERR_OK;
+    char *error = NULL;
+    rocksdb_sstfilewriter_t *writer = rocksdb_sstfilewriter_create(engine->file_options,
+                                                                   engine->run_options);
+    rocksdb_sstfilewriter_open(writer, engine->run, &error);
+    if (error == NULL) {
+        do {
+            run_add(writer, &item, &error);
+        } while (error == NULL && run_take(run, &item));
+    }
+    if (error == NULL) rocksdb_sstfilewriter_finish(writer, &error);
+    rocksdb_sstfilewriter_destroy(writer);
+    if (error == NULL) return ERR_OK;
+    return engine_err(error, "write of a run", why);
+}
+
+static enum err run_ingest(struct engine *engine, struct why *why)
+{
+    char *error = NULL;
+    const char *files[1] = {engine->run};
+    const rocksdb_snapshot_t *snapshot = rocksdb_create_snapshot(engine->db);
+    rocksdb_ingest_external_file(engine->db, files, 1, engine->ingest, &error);
+    rocksdb_release_snapshot(engine->db, snapshot);
+    if (error == NULL) return ERR_OK;
+    engine->unsure = true;
+    return engine_err(error, "ingestion of a run", why);
+}
+
+enum err engine_flush(struct engine *engine, struct store_run *run, struct why *why)
+{
+    enum err err = engine_health(engine, why);
+    if (err == ERR_OK) err = engine_files_clear_scratch(engine->scratch, engine->run, why);
+    if (err != ERR_OK) return err;
+    bool empty = false;
+    err = run_write(engine, run, &empty, why);
+    if (err == ERR_OK && !empty) {
+        engine_await_compaction(engine);
+        if (!engine_files_have_space(engine->path, ENGINE_SPACE_MARGIN_BYTES))
+            err = why_fail(why, ERR_SPACE, "store: %s: too little space for a run", engine->path);
+    }
+    if (err != ERR_OK) (void)unlink(engine->run); /* the database has not heard of it */
+    return err != ERR_OK || empty ? err : run_ingest(engine, why);
+}
+
+/* ---- Warming ---- */
+
+static enum err warm_one(const struct engine *engine, struct bytes key, struct why *why)
+{
+    char *error = NULL;
+    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned(engine->db, engine->wait,
+                                                        (const char *)key.data, key.size, &error);
+    if (error != NULL) return engine_err(error, "read", why);
+    if (slice != NULL) rocksdb_pinnableslice_destroy(slice);
+    return ERR_OK;
+}
+
+/* Goes one item past the range: whoever walks it on the loop does so too, to see that it has
+ * ended. */
+enum err engine_warm(const struct engine *engine, const struct store_range *range, struct why *why)
+{
+    if (engine->db == NULL) return why_fail(why, ERR_IO, "store: could not be opened again");
+    if (range->to.size == 0) return warm_one(engine, range->from, why);
+    rocksdb_iterator_t *iterator = rocksdb_create_iterator(engine->db, engine->wait);
+    uint64_t moved = 0;
+    if (range->backward)
+        rocksdb_iter_seek_for_prev(iterator, (const char *)range->to.data, range->to.size);
+    else rocksdb_iter_seek(iterator, (const char *)range->from.data, range->from.size);
+    while (rocksdb_iter_valid(iterator) && moved < range->bytes_max) {
+        size_t key_size, value_size;
+        const char *key = rocksdb_iter_key(iterator, &key_size);
+        struct bytes at = bytes_of(key, key_size);
+        (void)rocksdb_iter_value(iterator, &value_size);
+        if (range->backward ? bytes_compare(at, range->from) < 0
+                            : bytes_compare(at, range->to) >= 0)
+            break;
+        moved += key_size + value_size;
+        if (range->backward) rocksdb_iter_prev(iterator);
+        else rocksdb_iter_next(iterator);
+    }
+    char *error = NULL;
+    rocksdb_iter_get_error(iterator, &error);
+    rocksdb_iter_destroy(iterator);
+    return error == NULL ? ERR_OK : engine_err(error, "read", why);
+}

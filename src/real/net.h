@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* net: the net seam on libuv: listeners (listen.c) and streams (stream.c). */
+#ifndef REAL_NET_H
+#define REAL_NET_H
+
+#include "base/buffer.h"
+#include "base/trace.h"
+#include "real/address.h"
+#include "real/loop.h"
+#include "seam/net.h"
+
+enum {
+    NET_RECEIVE_BYTES = 128 * 1024, /* one for all streams of a loop */
+    NET_LINGER_US = 1000000,        /* for what is unsent at a close with `flush` */
+    NET_KEPT_BYTES = 16 * 1024,     /* storage for unsent bytes that an idle stream keeps */
+};
+
+struct net_real {
+    struct net net;
+    struct loop *loop;
+    struct trace *trace;
+    unsigned keepalive_seconds;
+    char *receive;          /* NET_RECEIVE_BYTES; holds bytes only during received() */
+    struct list streams;    /* owned by somebody */
+    struct list lingering;  /* closed with `flush`, still sending */
+    int reserve_descriptor; /* given up for a moment to refuse when no descriptor is left */
+    uint64_t refused_traced_us;
+    size_t handles; /* of listeners and streams, until libuv has let go of them */
+};
+
+/* fields: stream.c */
+struct stream;
+
+/* On failure nothing stays open. */
+MUST_USE enum err net_real_init(struct net_real *net, struct loop *loop, unsigned keepalive_seconds,
+                                struct trace *trace, struct why *why);
+/* Runs the loop until lingering streams have ended; no stream and no listener is open. */
+void net_real_release(struct net_real *net);
+
+/* ---- Between listen.c and stream.c ---- */
+
+enum err net_real_listen(struct net *net, struct listener *listener, const char *address,
+                         unsigned mode, struct why *why);
+void net_real_unlisten(struct net *net, struct listener *listener);
+/* Takes the connected descriptor over and offers the stream to the listener. `local` is the
+ * listener's. */
+void stream_begin(struct net_real *net, int descriptor, const struct address *local,
+                  struct listener *listener);
+void stream_real_send(struct stream *stream, struct bytes bytes);
+size_t stream_real_unsent(const struct stream *stream);
+void stream_real_pause(struct stream *stream, bool paused);
+void stream_real_close(struct stream *stream, bool flush);
+void stream_real_peer(const struct stream *stream, char out[NET_ADDRESS_TEXT_BYTES]);
+void stream_real_local(const struct stream *stream, char out[NET_ADDRESS_TEXT_BYTES]);
+bool stream_real_is_loopback(const struct stream *stream);
+
+/* The address that a listener really has (a port of 0 was replaced), as net_ops.listen takes it. */
+void listener_real_address(const struct listener *listener, char out[NET_ADDRESS_TEXT_BYTES]);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Figures of the process: getrusage(2), /proc/self/statm (proc(5)). */
+#include "real/real.h"
+
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+uint64_t real_process_id(void)
+{
+    return (uint64_t)getpid();
+}
+
+uint64_t real_process_memory_bytes(void)
+{
+    unsigned long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL) return 0;
+    if (fscanf(file, "%*u %llu", &pages) != 1) pages = 0;
+    fclose(file);
+    long page = sysconf(_SC_PAGESIZE);
+    return page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
+}
+
+uint64_t real_process_cpu_us(bool user)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+    const struct timeval *spent = user ? &usage.ru_utime : &usage.ru_stime;
+    return (uint64_t)spent->tv_sec * 1000000 + (uint64_t)spent->tv_usec;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* real: the operating system, libuv and RocksDB behind the seams; the only room that calls them.
+ *
+ * A world is one loop thread with its clock, disk, network, entropy and stores. Everything that it
+ * is asked for and every event that it gives belongs to the thread that runs it; its helper threads
+ * only carry work out and completions back. Disk, stores and trace can also be had alone, without a
+ * loop, by tools. */
+#ifndef REAL_REAL_H
+#define REAL_REAL_H
+
+#include "base/err.h"
+#include "base/must.h"
+#include "base/trace.h"
+#include "seam/world.h"
+
+struct real_world; /* fields: real/world.c */
+
+/* How DISK_WRITE_SYNC makes bytes durable. */
+enum real_log_sync {
+    REAL_LOG_SYNC_AUTO,      /* direct where the file system takes it, else fdatasync */
+    REAL_LOG_SYNC_DIRECT,    /* one synced write past the page cache; opening fails where that is
+                                refused */
+    REAL_LOG_SYNC_FDATASYNC, /* write, then fdatasync */
+};
+
+/* Caller-owned; told on the loop of SIGTERM and SIGINT. */
+struct real_signals {
+    void (*asked)(struct real_signals *signals, int number);
+};
+
+struct real_options {
+    enum real_log_sync log_sync;
+    unsigned keepalive_seconds; /* idle time before TCP asks whether the peer is there; 0: never */
+    struct trace *trace;        /* borrowed; NULL drops the lines */
+    struct real_signals *signals; /* borrowed; NULL leaves SIGTERM and SIGINT as they are */
+};
+
+/* Makes the loop and its seams and fills *out, which is good until real_world_close. SIGPIPE and
+ * SIGXFSZ are ignored and the limit of open files is raised as far as it goes, both for the
+ * process. On failure *world is NULL. */
+MUST_USE enum err real_world_open(struct real_world **world, const struct real_options *options,
+                                  struct world *out, struct why *why);
+/* Runs turns until real_world_stop, whose turn is finished first. May be called again. */
+void real_world_run(struct real_world *world);
+void real_world_stop(struct real_world *world); /* on the loop: from an event or a task */
+/* Lets streams that were closed with `flush` end (a second at most), then closes all. Stores and
+ * files are the callers' to close before; what is still under way completes unheard. NULL is
+ * fine. */
+void real_world_close(struct real_world *world);
+
+/* How synced writes are made now, for people; constant texts. */
+struct real_sync_status {
+    const char
+        *method; /* "direct" or "fdatasync": of the file that was opened last for direct writes */
+    const char *place;  /* "inline": on the loop; "thread": on a helper thread */
+    uint64_t median_us; /* of the last writes; 0 before the first */
+};
+void real_sync_status(const struct real_world *world, struct real_sync_status *out);
+
+/* ---- Without a loop ---- */
+
+/* A disk that answers run() only. On failure *disk is NULL. */
+void real_disk_open(struct disk **disk, enum real_log_sync log_sync);
+void real_disk_close(struct disk *disk); /* gives up its DISK_LOCKs; NULL is fine */
+
+/* Stores whose flush() and warm() are carried out, and done() called, inside real_stores_settle. */
+void real_stores_open(struct stores **stores, struct trace *trace);
+void real_stores_settle(struct stores *stores); /* until nothing is asked for any more */
+void real_stores_close(struct stores *stores);  /* every store is closed by then; NULL is fine */
+
+/* A sink that writes one line an event: `2026-01-02T03:04:05.678Z notice log segment_rolled
+ * first_lsn=17`. `path` names a file to append to, made with mode 0640; NULL is standard error.
+ * Safe from any thread. A line that cannot be written is dropped. On failure *trace is NULL. */
+MUST_USE enum err real_trace_open(struct trace **trace, const char *path, enum trace_level least,
+                                  struct why *why);
+void real_trace_close(struct trace *trace); /* NULL is fine */
+
+/* ---- This process ---- */
+
+uint64_t real_process_id(void);
+uint64_t real_process_memory_bytes(void); /* resident; 0 if the system does not say */
+uint64_t real_process_cpu_us(bool user);  /* spent so far, in user or in system mode */
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store: the store seam on RocksDB (real/engine.h). */
+#ifndef REAL_STORE_H
+#define REAL_STORE_H
+
+#include <stdatomic.h>
+
+#include "base/trace.h"
+#include "real/engine.h"
+#include "real/loop.h"
+#include "real/worker.h"
+#include "seam/store.h"
+
+struct stores_real {
+    struct stores stores;
+    struct loop *loop;   /* NULL: work is done inside real_stores_settle */
+    struct trace *trace; /* NULL drops the lines */
+    struct list open;    /* the stores */
+};
+
+struct store_real {
+    struct store store;
+    struct stores_real *stores;
+    struct engine engine;
+    struct list node; /* in stores->open */
+    struct worker flusher, warmer;
+    bool
+        poisoned; /* a flush failed for good; written by done(), read through the flusher's queue */
+    bool flushing;
+    atomic_uint_fast64_t bytes; /* on disk, as of the last flush */
+    unsigned cursors, views;    /* open ones */
+    unsigned warming;           /* at the worker and not done */
+    struct store_flush
+        *held_flush; /* waits for `warming` to end, so that the database can be opened again */
+    struct list held_warms; /* wait behind it */
+    struct task reopen;
+    struct list asked_flushes, asked_warms; /* without a loop: what settle has to do */
+};
+
+void stores_real_init(struct stores_real *stores, struct loop *loop, struct trace *trace);
+void stores_real_release(struct stores_real *stores); /* every store is closed */
+
+/* store_cursor.c */
+struct store_cursor *store_real_cursor(struct store *store, struct store_view *view,
+                                       enum store_patience patience);
+struct store_view *store_real_view_open(struct store *store);
+void store_real_view_close(struct store *store, struct store_view *view);
+
+#endif

@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Streams over real sockets: the server is the loop on this thread, the client a thread with
+ * blocking calls. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "real/net.h"
+#include "test/real/help.h"
+
+enum mode { MODE_ECHO, MODE_TELL_AND_CLOSE, MODE_FLOOD, MODE_REFUSE };
+
+struct server {
+    struct real_world *real;
+    struct world world;
+    struct listener listener;
+    struct place_for_test place;
+    char address[NET_ADDRESS_TEXT_BYTES];
+    enum mode mode;
+    size_t flood_bytes; /* MODE_FLOOD, MODE_TELL_AND_CLOSE: how much is sent */
+    int open, accepted, ended, drained;
+    bool inside; /* a call into the net */
+    bool stop_when_empty;
+    size_t unsent_most;
+    struct stream *last;
+    struct timer overtime, turn;
+};
+
+struct conn {
+    struct stream_owner owner;
+    struct stream *stream;
+    struct server *server;
+};
+
+static void conn_send(struct conn *conn, struct bytes bytes)
+{
+    struct server *server = conn->server;
+    server->inside = true;
+    server->world.net->ops->send(conn->stream, bytes);
+    server->inside = false;
+    size_t unsent = server->world.net->ops->unsent(conn->stream);
+    if (unsent > server->unsent_most) server->unsent_most = unsent;
+}
+
+static void conn_close(struct conn *conn, bool flush)
+{
+    struct server *server = conn->server;
+    server->inside = true;
+    server->world.net->ops->close(conn->stream, flush);
+    server->inside = false;
+    server->open -= 1;
+    memory_free(conn);
+    if (server->open == 0 && server->stop_when_empty) real_world_stop(server->real);
+}
+
+static void conn_received(struct stream_owner *owner, struct bytes bytes)
+{
+    struct conn *conn = CONTAINER_OF(owner, struct conn, owner);
+    struct server *server = conn->server;
+    assert_false(server->inside);
+    assert_true(bytes.size > 0);
+    switch (server->mode) {
+    case MODE_ECHO:
+        conn_send(conn, bytes);
+        if (server->world.net->ops->unsent(conn->stream) > 1 << 20)
+            server->world.net->ops->pause(conn->stream, true);
+        return;
+    case MODE_TELL_AND_CLOSE:
+    case MODE_FLOOD: {
+        uint8_t *flood = memory_alloc(server->flood_bytes);
+        for (size_t i = 0; i < server->flood_bytes; i++) flood[i] = (uint8_t)(i * 31 >> 8);
+        conn_send(conn, bytes_of(flood, server->flood_bytes));
+        memory_free(flood);
+        if (server->mode == MODE_TELL_AND_CLOSE) conn_close(conn, true);
+        return;
+    }
+    case MODE_REFUSE: fail();
+    }
+}
+
+static void conn_drained(struct stream_owner *owner)
+{
+    struct conn *conn = CONTAINER_OF(owner, struct conn, owner);
+    assert_false(conn->server->inside);
+    conn->server->drained += 1;
+    assert_int_equal(conn->server->world.net->ops->unsent(conn->stream), 0);
+    conn->server->world.net->ops->pause(conn->stream, false);
+}
+
+static void conn_ended(struct stream_owner *owner)
+{
+    struct conn *conn = CONTAINER_OF(owner, struct conn, owner);
+    assert_false(conn->server->inside);
+    conn->server->ended += 1;
+    conn_close(conn, false);
+}
+
+static const struct stream_events conn_events = {conn_received, conn_drained, conn_ended};
+
+static struct stream_owner *server_accepted(struct listener *listener, struct stream *stream)
+{
+    struct server *server = CONTAINER_OF(listener, struct server, listener);
+    assert_false(server->inside);
+    server->accepted += 1;
+    server->last = stream;
+    if (server->mode == MODE_REFUSE) {
+        server->world.net->ops->send(stream, bytes_text("-ERR full\r\n"));
+        return NULL;
+    }
+    struct conn *conn = memory_zeroed(1, sizeof(*conn));
+    *conn = (struct conn){{&conn_events}, stream, server};
+    server->open += 1;
+    return &conn->owner;
+}
+
+static void server_overtime(struct timer *timer)
+{
+    (void)timer;
+    fail_msg("the loop was not stopped in time");
+}
+
+static void server_turn_over(struct timer *timer)
+{
+    real_world_stop(CONTAINER_OF(timer, struct server, turn)->real);
+}
+
+/* Runs what happens within a millisecond. */
+static void server_turn(struct server *server)
+{
+    clock_timer_start(server->world.clock, &server->turn, 1000);
+    real_world_run(server->real);
+}
+
+static void server_begin(struct server *server, const char *address, unsigned mode)
+{
+    memset(server, 0, sizeof(*server));
+    place_make(&server->place, "/tmp");
+    struct real_options options = {.keepalive_seconds = 300};
+    struct why why = {.text = ""};
+    assert_int_equal(real_world_open(&server->real, &options, &server->world, &why), ERR_OK);
+    server->listener.accepted = server_accepted;
+    char unix_address[128];
+    if (address == NULL) {
+        (void)snprintf(unix_address, sizeof(unix_address), "unix:%s/socket", server->place.path);
+        address = unix_address;
+    }
+    if (server->world.net->ops->listen(server->world.net, &server->listener, address, mode, &why) !=
+        ERR_OK)
+        fail_msg("%s", why.text);
+    listener_real_address(&server->listener, server->address);
+    server->stop_when_empty = true;
+    server->overtime.fired = server_overtime;
+    server->turn.fired = server_turn_over;
+}
+
+static void server_run(struct server *server)
+{
+    clock_timer_start(server->world.clock, &server->overtime, 20 * 1000000);
+    real_world_run(server->real);
+    clock_timer_stop(server->world.clock, &server->overtime);
+}
+
+static void server_end(struct server *server)
+{
+    if (server->listener.world != NULL)
+        server->world.net->ops->unlisten(server->world.net, &server->listener);
+    real_world_close(server->real);
+    place_remove(&server->place);
+}
+
+static int connect_to(const char *address)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+        struct sockaddr_un local;
+    } to = {.four = {0}};
+    socklen_t size = sizeof(to);
+    const char *colon = strrchr(address, ':');
+    if (strncmp(address, "unix:", 5) == 0) {
+        to.local.sun_family = AF_UNIX;
+        (void)snprintf(to.local.sun_path, sizeof(to.local.sun_path), "%s", address + 5);
+        size = sizeof(to.local);
+    } else if (address[0] == '[') {
+        to.six.sin6_family = AF_INET6;
+        to.six.sin6_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+        to.six.sin6_addr = in6addr_loopback;
+        size = sizeof(to.six);
+    } else {
+        to.four.sin_family = AF_INET;
+        to.four.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+        to.four.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        size = sizeof(to.four);
+    }
+    int fd = socket(to.any.sa_family, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    if (connect(fd, &to.any, size) != 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static void pause_ms(long ms)
+{
+    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    (void)nanosleep(&pause, NULL);
+}
+
+/* ---- Echo ---- */
+
+struct echo_client {
+    const char *address;
+    size_t bytes;
+    bool slow; /* reads late and in small pieces */
+    bool equal;
+};
+
+struct echo_writer {
+    int fd;
+    size_t bytes;
+};
+
+static uint8_t echo_byte(size_t i)
+{
+    return (uint8_t)((i * 2654435761u) >> 13);
+}
+
+static void *echo_write(void *argument)
+{
+    struct echo_writer *writer = argument;
+    uint8_t chunk[70000];
+    for (size_t sent = 0; sent < writer->bytes;) {
+        size_t size = writer->bytes - sent < sizeof(chunk) ? writer->bytes - sent : sizeof(chunk);
+        for (size_t i = 0; i < size; i++) chunk[i] = echo_byte(sent + i);
+        ssize_t put = send(writer->fd, chunk, size, MSG_NOSIGNAL);
+        if (put <= 0) break;
+        sent += (size_t)put;
+    }
+    return NULL;
+}
+
+static void *echo_client(void *argument)
+{
+    struct echo_client *client = argument;
+    struct echo_writer writer = {connect_to(client->address), client->bytes};
+    pthread_t thread;
+    if (writer.fd < 0 || pthread_create(&thread, NULL, echo_write, &writer) != 0) return NULL;
+    if (client->slow) pause_ms(300);
+    uint8_t chunk[30000];
+    size_t got = 0;
+    bool equal = true;
+    while (got < client->bytes) {
+        ssize_t more = recv(writer.fd, chunk, client->slow ? 5000 : sizeof(chunk), 0);
+        if (more <= 0) break;
+        for (ssize_t i = 0; i < more; i++) equal = equal && chunk[i] == echo_byte(got + (size_t)i);
+        got += (size_t)more;
+    }
+    client->equal = equal && got == client->bytes;
+    (void)pthread_join(thread, NULL);
+    (void)close(writer.fd);
+    return NULL;
+}
+
+static void check_echo(const char *address, size_t bytes, bool slow)
+{
+    struct server server;
+    server_begin(&server, address, 0600);
+    struct echo_client client = {.address = server.address, .bytes = bytes, .slow = slow};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, echo_client, &client), 0);
+    server_run(&server);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(client.equal);
+    assert_int_equal(server.ended, 1);
+    if (slow) {
+        assert_true(server.drained > 0);
+        assert_in_range(server.unsent_most, 1 << 20, (1 << 20) + 2 * NET_RECEIVE_BYTES);
+    }
+    server_end(&server);
+}
+
+TEST(real_net, echoes_a_small_and_a_large_message_over_tcp)
+{
+    check_echo("127.0.0.1:0", 10, false);
+    check_echo("127.0.0.1:0", 30 << 20, false);
+}
+
+TEST(real_net, echoes_over_ipv6_and_over_a_unix_socket)
+{
+    check_echo("[::1]:0", 5 << 20, false);
+    check_echo(NULL, 5 << 20, false);
+}
+
+TEST(real_net, a_slow_reader_holds_the_sender_back_and_gets_everything)
+{
+    check_echo("127.0.0.1:0", 20 << 20, true);
+    check_echo(NULL, 10 << 20, true);
+}
+
+/* ---- Closing ---- */
+
+struct ask_client {
+    const char *address;
+    size_t extra; /* bytes sent beside the question, which the server never reads */
+    size_t got;
+    bool clean; /* the server's end came, not a reset */
+    bool right;
+    bool reads;
+    char text[64];
+};
+
+static void *ask_client(void *argument)
+{
+    struct ask_client *client = argument;
+    int fd = connect_to(client->address);
+    if (fd < 0) return NULL;
+    uint8_t question[1000] = "?";
+    for (size_t sent = 0; sent <= client->extra; sent += sizeof(question)) {
+        if (send(fd, question, sizeof(question), MSG_NOSIGNAL) <= 0) break;
+    }
+    if (!client->reads) pause_ms(300);
+    client->right = true;
+    uint8_t chunk[10000];
+    for (;;) {
+        ssize_t more = recv(fd, chunk, sizeof(chunk), 0);
+        if (more == 0) client->clean = true;
+        if (more <= 0) break;
+        if (client->got < sizeof(client->text) - 1) client->text[client->got] = (char)chunk[0];
+        for (ssize_t i = 0; i < more; i++)
+            client->right = client->right &&
+                            chunk[i] == (uint8_t)((client->got + (size_t)i) * 31 >> 8);
+        client->got += (size_t)more;
+    }
+    (void)close(fd);
+    return NULL;
+}
+
+static void check_close(struct server *server, struct ask_client *client)
+{
+    client->address = server->address;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, ask_client, client), 0);
+    server_run(server);
+    server_end(server); /* lets the lingering stream end */
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+TEST(real_net, a_close_with_flush_still_sends_what_is_unsent)
+{
+    struct server server;
+    server_begin(&server, "127.0.0.1:0", 0);
+    server.mode = MODE_TELL_AND_CLOSE;
+    server.flood_bytes = 12 << 20; /* more than the sockets hold */
+    struct ask_client client = {.reads = true};
+    check_close(&server, &client);
+    assert_int_equal(client.got, 12 << 20);
+    assert_true(client.right);
+    assert_true(client.clean);
+}
+
+TEST(real_net, a_close_with_flush_is_no_reset_when_the_peer_has_said_more)
+{
+    struct server server;
+    server_begin(&server, "127.0.0.1:0", 0);
+    server.mode = MODE_TELL_AND_CLOSE;
+    server.flood_bytes = 100000;
+    struct ask_client client = {.reads = true, .extra = 3 << 20};
+    check_close(&server, &client);
+    assert_int_equal(client.got, 100000);
+    assert_true(client.right);
+}
+
+TEST(real_net, a_close_with_flush_gives_up_on_a_peer_that_does_not_read_after_a_second)
+{
+    struct server server;
+    server_begin(&server, "127.0.0.1:0", 0);
+    server.mode = MODE_TELL_AND_CLOSE;
+    server.flood_bytes = 16 << 20;
+    int fd = connect_to(server.address);
+    assert_int_equal(send(fd, "?", 1, 0), 1);
+    uint64_t begun = clock_now_us(server.world.clock);
+    server_run(&server);
+    struct clock *clock = server.world.clock;
+    assert_true(clock_now_us(clock) - begun < 900000);
+    struct timespec before, after;
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &before), 0);
+    server_end(&server);
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &after), 0);
+    long ms = (long)(after.tv_sec - before.tv_sec) * 1000 +
+              (after.tv_nsec - before.tv_nsec) / 1000000;
+    assert_in_range(ms, 500, 3000);
+    (void)close(fd);
+}
+
+TEST(real_net, no_owner_closes_the_stream_after_what_was_sent)
+{
+    struct server server;
+    server_begin(&server, "127.0.0.1:0", 0);
+    server.mode = MODE_REFUSE;
+    int fd = connect_to(server.address);
+    assert_true(fd >= 0);
+    for (int i = 0; i < 1000 && server.accepted == 0; i++) server_turn(&server);
+    server_end(&server);
+    char text[32] = "";
+    assert_int_equal(recv(fd, text, sizeof(text) - 1, 0), 11);
+    assert_string_equal(text, "-ERR full\r\n");
+    assert_int_equal(recv(fd, text, sizeof(text), 0), 0);
+    (void)close(fd);
+}
+
+TEST(real_net, a_peer_that_resets_ends_the_stream_and_sends_to_it_are_dropped)
+{
+    struct server server;
+    server_begin(&server, "127.0.0.1:0", 0);
+    server.mode = MODE_FLOOD;
+    server.flood_bytes = 8 << 20;
+    int fd = connect_to(server.address);
+    assert_int_equal(send(fd, "?", 1, 0), 1);
+    struct linger reset = {1, 0};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+    assert_int_equal(close(fd), 0);
+    server_run(&server);
+    assert_int_equal(server.ended, 1);
+    server_end(&server);
+}
+
+/* ---- Names ---- */
+
+TEST(real_net, names_both_ends_and_knows_the_own_machine)
+{
+    static const char *const addresses[] = {"127.0.0.1:0", "[::1]:0", NULL};
+    for (size_t i = 0; i < 3; i++) {
+        struct server server;
+        server_begin(&server, addresses[i], 0600);
+        int fd = connect_to(server.address);
+        while (server.open == 0) server_turn(&server);
+        const struct net_ops *ops = server.world.net->ops;
+        assert_true(ops->is_loopback(server.last));
+        char local[NET_ADDRESS_TEXT_BYTES], peer[NET_ADDRESS_TEXT_BYTES],
+            mine[NET_ADDRESS_TEXT_BYTES];
+        ops->local(server.last, local);
+        ops->peer(server.last, peer);
+        assert_string_equal(local, server.address);
+        struct address name = {.size = sizeof(name.socket)};
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&name.socket, &name.size), 0);
+        address_format(&name, mine);
+        assert_string_equal(peer, addresses[i] != NULL ? mine : server.address);
+        (void)close(fd);
+        server_run(&server);
+        server_end(&server);
+    }
+}
+
+/* ---- Listening ---- */
+
+TEST(real_net, a_unix_socket_has_its_permission_bits_and_goes_with_its_listener)
+{
+    struct server server;
+    mode_t old = umask(0);
+    server_begin(&server, NULL, 0660);
+    (void)umask(old);
+    struct stat facts;
+    assert_int_equal(stat(place_path(&server.place, "socket"), &facts), 0);
+    assert_int_equal(facts.st_mode & 0777, 0660);
+    server.world.net->ops->unlisten(server.world.net, &server.listener);
+    assert_int_equal(stat(place_path(&server.place, "socket"), &facts), -1);
+    server_end(&server);
+}
+
+TEST(real_net, a_stale_socket_file_is_replaced_and_a_living_one_or_a_file_is_not)
+{
+    struct server server;
+    server_begin(&server, NULL, 0600);
+    struct listener second = {.accepted = server_accepted};
+    struct why why = {.text = ""};
+    assert_int_equal(
+        server.world.net->ops->listen(server.world.net, &second, server.address, 0600, &why),
+        ERR_EXISTS);
+    assert_true(why.text[0] != '\0');
+    int fd = connect_to(server.address);
+    assert_true(fd >= 0); /* the first one still listens */
+    (void)close(fd);
+
+    /* What a killed process leaves behind. */
+    char address[128];
+    (void)snprintf(address, sizeof(address), "unix:%s/stale", server.place.path);
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    memcpy(local.sun_path, address + 5, strlen(address + 5) + 1);
+    int dead = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(dead, (struct sockaddr *)&local, sizeof(local)), 0);
+    assert_int_equal(listen(dead, 1), 0);
+    (void)close(dead);
+    assert_int_equal(server.world.net->ops->listen(server.world.net, &second, address, 0600, NULL),
+                     ERR_OK);
+    server.world.net->ops->unlisten(server.world.net, &second);
+
+    FILE *file = fopen(address + 5, "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(server.world.net->ops->listen(server.world.net, &second, address, 0600, &why),
+                     ERR_EXISTS);
+    assert_int_equal(access(address + 5, F_OK), 0);
+    server.stop_when_empty = false;
+    server_end(&server);
+}
+
+TEST(real_net, addresses_that_cannot_be_are_refused)
+{
+    struct server server;
+    server_begin(&server, "127.0.0.1:0", 0);
+    static const char *const bad[] = {
+        "",       ":",     "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000x",
+        "[::1:7", "::1:7", "unix:",     "300.1.1.1:5"};
+    struct listener listener = {.accepted = server_accepted};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct why why = {.text = ""};
+        assert_int_equal(
+            server.world.net->ops->listen(server.world.net, &listener, bad[i], 0, &why),
+            ERR_CONFIG);
+        assert_true(why.text[0] != '\0');
+        assert_null(listener.world);
+    }
+    struct why why = {.text = ""};
+    assert_int_equal(
+        server.world.net->ops->listen(server.world.net, &listener, server.address, 0, &why),
+        ERR_EXISTS);
+    server_end(&server);
+}
+
+/* With no descriptor left the server must still get rid of connections. */
+TEST(real_net, without_descriptors_connections_are_refused_and_accepted_again_later)
+{
+    struct server server;
+    server_begin(&server, "127.0.0.1:0", 0);
+    int clients[8];
+    for (int i = 0; i < 8; i++) clients[i] = connect_to(server.address);
+    struct rlimit before, now;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    now = before;
+    int probe = dup(0);
+    assert_true(probe >= 0);
+    (void)close(probe);
+    now.rlim_cur = (rlim_t)probe + 2; /* the lowest free one, and one more */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+    for (int i = 0; i < 50; i++) server_turn(&server);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_in_range(server.accepted, 1, 2);
+    int closed = 0;
+    for (int i = 0; i < 8; i++) {
+        char byte;
+        struct pollfd poll_one = {.fd = clients[i], .events = POLLIN};
+        if (poll(&poll_one, 1, 0) == 1 && recv(clients[i], &byte, 1, MSG_DONTWAIT) == 0) closed++;
+    }
+    assert_int_equal(closed, 8 - server.accepted);
+    int late = connect_to(server.address);
+    int had = server.accepted;
+    for (int i = 0; i < 1000 && server.accepted == had; i++) server_turn(&server);
+    assert_int_equal(server.accepted, had + 1);
+    (void)close(late);
+    for (int i = 0; i < 8; i++) (void)close(clients[i]);
+    server_run(&server);
+    server_end(&server);
+}
