@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* log: the ordered, checksummed record of what happened. Knows places and payloads, not commands.
+ *
+ * Format: docs/formats/log.md. One log is one directory of segment files and two superblock slots.
+ * appended >= written >= durable: with `durability always` an entry counts once it is durable, in
+ * the other modes once write() has returned. Watermarks never move back while the log is open.
+ * Every call is for the loop thread. After a failed sync or write the log is poisoned: appends
+ * answer ERR_SHUT, nothing becomes durable any more, and the listener's failed() is called once. */
+#ifndef LOG_LOG_H
+#define LOG_LOG_H
+
+#include "base/err.h"
+#include "base/hlc.h"
+#include "base/mark.h"
+#include "base/trace.h"
+#include "seam/clock.h"
+#include "seam/disk.h"
+#include "seam/entropy.h"
+#include "seam/entry.h"
+
+struct log;        /* fields: log/internal.h */
+struct log_reader; /* fields: log/reader.c */
+
+enum log_durability { LOG_ALWAYS, LOG_EVERYSEC, LOG_NONE };
+
+struct log_options {
+    uint64_t segment_bytes; /* size of a segment file, zero-filled before its use */
+    uint64_t reserve_bytes; /* disk space kept free: below it log_is_low() */
+    enum log_durability durability;
+    bool direct;      /* synced writes past the page cache */
+    uint64_t cluster; /* repeated in every batch header; a foreign one is corruption */
+    uint64_t copy;    /* this copy's id, for the epochs that it opens */
+    uint32_t shard;
+};
+
+/* Told by the log on the loop, never from inside a call into it. */
+struct log_listener {
+    void (*advanced)(struct log_listener *listener); /* written or durable moved */
+    void (*failed)(struct log_listener *listener, const struct why *why);
+};
+
+/* What recovery found; the epoch and history are those of the last entry. */
+struct log_found {
+    bool fresh;              /* made just now */
+    bool clean;              /* the last process closed it */
+    struct mark last;        /* of the last entry that counts */
+    struct stamp stamp;      /* of it */
+    struct lsn first;        /* floor: the first entry kept; last + 1 when there is none */
+    struct lsn committed;    /* recorded, but never beyond `last` */
+    struct lsn durable;      /* recorded */
+    uint64_t torn_bytes;     /* dropped after the last good batch */
+    uint64_t copied_entries; /* beyond the recorded durable, written again and synced (I14) */
+    struct epoch promised;
+    uint64_t incarnation;
+};
+
+/* Makes the directory's first segment and superblock. `history` is the shard's. ERR_EXISTS if there
+ * is a log. */
+MUST_USE enum err log_create(struct disk *disk, const char *directory,
+                             const struct log_options *options, struct history history,
+                             struct entropy *entropy, struct why *why);
+/* Recovers the directory and opens it for append; an unclean end has its unsynced tail written
+ * again first. Blocks (start-up only). ERR_NOT_FOUND: no log here. ERR_CORRUPT names file, offset
+ * and LSN range, and nothing was changed. On failure *log is NULL and nothing stays open. */
+MUST_USE enum err log_open(struct log **log, struct disk *disk, struct clock *clock,
+                           struct entropy *entropy, struct trace *trace, const char *directory,
+                           const struct log_options *options, struct log_listener *listener,
+                           struct log_found *found, struct why *why);
+
+/* Writes the promise to both superblock slots, each synced, before it returns (start-up). The epoch
+ * must be above every earlier one (else ERR_REFUSED); entries appended from now on carry it.
+ * ERR_PENDING: a running log is writing its superblock; promise again later. Trims wait for the
+ * first promise or entry of a start. */
+MUST_USE enum err log_promise(struct log *log, struct epoch epoch, struct why *why);
+
+/* Copies `payload` into the forming batch and gives the entry its place and lineage. `stamp` must
+ * be at or above the last one. ERR_LIMIT: payload above LOG_PAYLOAD_BYTES_MAX. ERR_SPACE: no
+ * segment is ready and none can be made; ERR_SHUT: poisoned or closing. On failure no LSN was
+ * given. */
+MUST_USE enum err log_append(struct log *log, struct stamp stamp, struct bytes payload,
+                             struct lsn *at);
+/* Starts the write of the forming batch if none is in flight; the next one forms meanwhile and is
+ * started by the log itself when the write ends. Call once a turn. */
+void log_push(struct log *log);
+/* Asks for a sync of everything appended, in the modes that do not sync each batch; advanced()
+ * follows. */
+void log_sync_soon(struct log *log);
+
+struct lsn log_appended(const struct log *log);
+/* What counts by the mode: durable with LOG_ALWAYS, else what write() has returned for. */
+struct lsn log_written(const struct log *log);
+struct lsn log_durable(const struct log *log);
+struct lsn log_floor(const struct log *log); /* first entry kept */
+struct mark log_last(const struct log *log); /* of the last appended entry */
+bool log_is_low(const struct log *log);      /* space: refuse writers, but go on otherwise */
+bool log_is_poisoned(const struct log *log);
+
+/* Changes the mode from the next batch on; towards LOG_ALWAYS a sync of what is there follows. */
+void log_set_durability(struct log *log, enum log_durability durability);
+
+/* The committed watermark to record with the next batch and superblock. Never moves back. */
+void log_note_committed(struct log *log, struct lsn committed);
+/* A log going idle writes one empty batch, which records durable and committed. Called by the owner
+ * when nothing has been appended for a while; does nothing when they are recorded already. */
+void log_note_idle(struct log *log);
+
+/* The entry at `lsn` with its payload while it is still in memory (appended and not yet
+ * log_forget()-ten), else false. Borrowed until log_forget covers it. */
+bool log_entry(const struct log *log, struct lsn lsn, struct entry *entry);
+/* The owner has applied everything through `lsn`; its memory may be used again. */
+void log_forget(struct log *log, struct lsn lsn);
+
+/* Pins hold entries against trimming. Caller-owned. */
+struct log_pin {
+    struct lsn from; /* this and later entries stay */
+    struct list node;
+};
+/* ERR_NOT_FOUND if `from` is below the floor. */
+MUST_USE enum err log_pin(struct log *log, struct log_pin *pin, struct lsn from);
+void log_unpin(struct log *log, struct log_pin *pin); /* not pinned is fine */
+/* Whole segments whose entries are all <= `through`, and below every pin, are recycled or removed,
+ * after the superblock with the new floor is durable. Runs in the background. */
+void log_trim(struct log *log, struct lsn through);
+
+struct log_stats {
+    uint64_t batches, entries, bytes, syncs, sync_us_total, sync_us_last, sync_us_worst;
+    uint64_t segments, segment_bytes_total;
+};
+void log_stats(const struct log *log, struct log_stats *out);
+
+/* The first half of a clean end: appends answer ERR_SHUT from now on, what was appended is written
+ * and synced, background work stops. advanced() comes at least once when log_is_quiet() has become
+ * true. */
+void log_stop(struct log *log);
+/* Nothing appended waits for the disk (or it is poisoned), and no request is in flight. */
+bool log_is_quiet(const struct log *log);
+/* Writes what has not been pushed yet, the watermarks and a clean superblock, and closes. Blocks
+ * (shutdown). A write or sync in flight cannot be waited for here (log_is_quiet() says so): then it
+ * is ERR_REFUSED, and the next start is an unclean one. Poisoned: only closes, and returns the
+ * failure. `log` is gone in every case; its memory is freed when the last request in flight
+ * returns. NULL is fine. */
+MUST_USE enum err log_close(struct log *log, struct why *why);
+/* Lets go at once, writing nothing, as after a failure. NULL is fine. */
+void log_abandon(struct log *log);
+
+/* Reads entries of a directory in order, for replay, dump and verify; needs no open log (a live one
+ * appends only behind it). Blocks. `from` at or above the first entry kept. */
+MUST_USE enum err log_reader_open(struct log_reader **reader, struct disk *disk,
+                                  const char *directory, struct lsn from, struct why *why);
+/* ERR_OK: *entry is the next one, borrowed until the next call; ERR_NOT_FOUND: the valid end is
+ * reached; ERR_CORRUPT: with file, offset and LSN in `why`. */
+MUST_USE enum err log_reader_next(struct log_reader *reader, struct entry *entry, struct why *why);
+/* What a dump shows beside the entry: where it stands. */
+void log_reader_place(const struct log_reader *reader, const char **file, uint64_t *offset);
+void log_reader_close(struct log_reader *reader); /* NULL is fine */
+
+/* Checks every byte of a closed log by the rules of recovery, changing nothing; `found` as log_open
+ * would say. */
+MUST_USE enum err log_verify(struct disk *disk, const char *directory, struct log_found *found,
+                             struct why *why);
+
+enum { LOG_PAYLOAD_BYTES_MAX = 1 << 30 };
+
+#endif

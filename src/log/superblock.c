@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Both slots of the superblock, always written one after the other, each synced before the next:
+ * whatever a crash or a bad sector does to one, the other is whole. They alternate: the slot
+ * written first is the one written longest ago, or the bad one. */
+#include "log/parts.h"
+
+#include "base/plant.h"
+
+static void superblock_now(struct log *log, enum log_superblock_state state)
+{
+    struct log_superblock *superblock = &log->superblock;
+    superblock->sequence++;
+    superblock->state = state;
+    superblock->durable = log->durable;
+    superblock->committed = log->committed;
+    superblock->floor = log->floor;
+    if (PLANTED(DURABLE_RECORDED_AHEAD)) superblock->durable = log_appended(log);
+}
+
+static void slot_prepare(struct log *log)
+{
+    log_superblock_encode(&log->superblock, log->slot_next, log->slot_page);
+    log->slot = (struct disk_request){.op = DISK_WRITE_SYNC,
+                                      .file = log->slot_file[log->slot_next],
+                                      .data = log->slot_page,
+                                      .size = LOG_SUPERBLOCK_BYTES};
+    log->slot_next = (log->slot_next + 1) % LOG_SUPERBLOCK_SLOTS;
+}
+
+static void slot_done(struct disk_request *request);
+
+static void slot_submit(struct log *log)
+{
+    slot_prepare(log);
+    log->slot.done = slot_done;
+    log_submit(log, &log->slot);
+}
+
+static void slot_done(struct disk_request *request)
+{
+    struct log *log = CONTAINER_OF(request, struct log, slot);
+    if (log_returned(log, request)) return;
+    if (log->poison != ERR_OK) return;
+    if (request->err != ERR_OK && !PLANTED(IGNORE_FAILED_SYNC)) {
+        log_fail(log, request, "superblock");
+        return;
+    }
+    log->slots_left--;
+    if (log->slots_left > 0) {
+        slot_submit(log);
+        return;
+    }
+    log->floor_durable = log->superblock.floor;
+    if (log->slots_again) log_slots_write(log);
+    log_trim_kick(log);
+}
+
+void log_slots_write(struct log *log)
+{
+    if (log->poison != ERR_OK) return;
+    log->slots_again = log->slots_left > 0;
+    if (log->slots_again) return;
+    superblock_now(log, LOG_OPEN);
+    log->slots_left = LOG_SUPERBLOCK_SLOTS;
+    slot_submit(log);
+}
+
+static enum err write_now(struct log *log, enum log_superblock_state state, unsigned slots,
+                          struct why *why)
+{
+    MUST(log->slots_left == 0);
+    superblock_now(log, state);
+    for (unsigned i = 0; i < slots; i++) {
+        slot_prepare(log);
+        enum err err = log_run(log->disk, &log->slot, why);
+        if (err != ERR_OK) {
+            why_prefix(why, "superblock");
+            return err;
+        }
+    }
+    log->floor_durable = log->superblock.floor;
+    return ERR_OK;
+}
+
+enum err log_slots_write_now(struct log *log, enum log_superblock_state state, struct why *why)
+{
+    return write_now(log, state, LOG_SUPERBLOCK_SLOTS, why);
+}
+
+enum err log_promise(struct log *log, struct epoch epoch, struct why *why)
+{
+    if (log->poison != ERR_OK || log->closing) return why_fail(why, ERR_SHUT, "the log is shut");
+    if (log->slots_left > 0)
+        return why_fail(why, ERR_PENDING, "the superblock is being written: promise again later");
+    if (epoch_compare(epoch, log->superblock.promised) <= 0 ||
+        epoch_compare(epoch, log->chain.epoch) <= 0)
+        return why_fail(why, ERR_REFUSED, "an epoch must be above every earlier one");
+    log_seal(log);
+    struct epoch before = log->superblock.promised;
+    log->superblock.promised = epoch;
+    unsigned slots = PLANTED(PROMISE_IN_ONE_SLOT) ? 1 : LOG_SUPERBLOCK_SLOTS;
+    enum err err = write_now(log, LOG_OPEN, slots, why);
+    if (err != ERR_OK) {
+        /* Either slot may hold it or not: only a restart can tell. */
+        log->superblock.promised = before;
+        log_fail(log, &log->slot, "promise");
+        return err;
+    }
+    log->epoch = epoch;
+    log->started = true;
+    log_trim_kick(log);
+    log_check(log);
+    return ERR_OK;
+}
