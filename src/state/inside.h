@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* inside: what an evaluation is on the inside; for tx*.c and machine.c only. */
+#ifndef STATE_INSIDE_H
+#define STATE_INSIDE_H
+
+#include "state/core.h"
+#include "state/tx.h"
+
+/* A keyspace event, kept until the evaluation is final. */
+struct event {
+    struct event *next;
+    enum notify_class class;
+    const char *name;
+    uint8_t database;
+    struct bytes key;
+};
+
+struct tx_inside {
+    struct state *state;
+    struct outcome *outcome;
+    enum err err;          /* ERR_PENDING, ERR_CORRUPT, ERR_IO: every later read answers "absent" */
+    bool reading;          /* a query: nothing may be changed */
+    bool final_expiry;     /* of a query: expired keys are simply absent */
+    uint32_t ordinals;     /* given to versions so far */
+    struct event *events, **events_end;
+};
+
+static inline struct state *tx_state(const struct tx *tx)
+{
+    return tx->inside->state;
+}
+
+/* Whether the evaluation goes on; notes the error otherwise. */
+static inline bool tx_ok(struct tx *tx, enum err err)
+{
+    if (tx->inside->err == ERR_OK) tx->inside->err = err;
+    return tx->inside->err == ERR_OK;
+}
+
+/* The key's present record; NULL: absent, expired, or the evaluation has ended early. */
+struct record *tx_record(struct tx *tx, uint8_t database, struct bytes name, uint64_t hash);
+/* Removes the key's record (present); its elements go too unless it keeps them under another name. */
+void tx_record_remove(struct tx *tx, uint8_t database, struct record *record, bool with_elements);
+/* Copies everything under the key to `to`, which has no elements yet. */
+void tx_copy_elements(struct tx *tx, const struct key *from, struct key *to);
+bool tx_is_expired(const struct tx *tx, uint64_t expire_ms);
+
+#endif

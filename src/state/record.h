@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* record: a key as the tables hold it. Once it is in a table its name and value never change: a change
+ * makes a new record. So one that is being flushed can be read by the store's thread meanwhile.
+ *
+ * Its value is what the store holds (docs/formats/state.md), little-endian:
+ *     type 1, version lsn 8, version ordinal 4, changed lsn 8, expire ms 8 (0: never), then
+ *     a string: its bytes
+ *     a list: size 8, digest of its items 16, head 8, tail 8
+ *     a hash, set, sorted set: size 8, digest of its elements 16 */
+#ifndef STATE_RECORD_H
+#define STATE_RECORD_H
+
+#include "base/err.h"
+#include "base/must.h"
+#include "state/table.h"
+#include "state/tx.h"
+
+struct record {
+    uint64_t hash;        /* layout_hash of the name */
+    struct digest digest; /* what it adds to the sum of its database; of an absent one zero */
+    uint32_t generation;  /* that made it; see state/generation.h. Read from the store: 0 */
+    uint32_t change;      /* its place among the changes of that generation */
+    uint32_t value_size;
+    bool absent;     /* the name is known to have no key: removed, or not found in the store */
+    bool fresh;      /* nothing older of this name is in the frozen generation or the store */
+    bool superseded; /* no longer in its table; kept for the flush that is under way */
+    bool used;       /* since the hand of the cache came by */
+    uint8_t data[];  /* name size le32, name, value: the bytes of the digest */
+};
+
+enum {
+    RECORD_HEAD_BYTES = 4,
+    RECORD_TEXT_AT = 29, /* of a string's value: where its text begins */
+    RECORD_COLLECTION_BYTES = 53,
+    RECORD_LIST_BYTES = 69,
+};
+
+static inline struct bytes record_name(const struct record *record)
+{
+    return bytes_of(record->data + RECORD_HEAD_BYTES, load_le32(record->data));
+}
+static inline struct bytes record_value(const struct record *record)
+{
+    return bytes_of(record->data + RECORD_HEAD_BYTES + load_le32(record->data), record->value_size);
+}
+static inline size_t record_bytes(const struct record *record)
+{
+    return sizeof *record + RECORD_HEAD_BYTES + load_le32(record->data) + record->value_size;
+}
+static inline uint64_t record_expire_ms(const struct record *record)
+{
+    return record->absent ? 0 : load_le64(record_value(record).data + 21);
+}
+static inline bool record_is_collection(const struct record *record)
+{
+    return record_value(record).data[0] != KEY_STRING;
+}
+
+/* Each returns a new record, the caller's; freed by memory_free. */
+struct record *record_of_key(const struct key *key, uint64_t hash);
+struct record *record_of_absent(struct bytes name, uint64_t hash);
+/* `value` as the store holds it: NULL if it is not one. */
+struct record *record_of_value(struct bytes name, uint64_t hash, struct bytes value);
+
+/* Whether bytes of the store are a key's value. */
+bool record_value_is_sound(struct bytes value);
+/* Fills all but the database; `name` and `value` are borrowed by *key. The value is sound. */
+void record_decode(struct bytes name, struct bytes value, struct key *key);
+/* What a key of that name and value adds to the digest. */
+struct digest record_digest(struct bytes name, struct bytes value);
+
+/* What an element, or an item of a list, adds to its key's digest. */
+struct digest element_digest(struct bytes name, struct bytes value);
+struct digest item_digest(int64_t index, struct bytes value);
+
+table_compare record_compare; /* state/table.h */
+
+#endif
