@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node: the pipeline of a shard: admit, log, commit, apply, reply; and its start and stop.
+ *
+ * A write is refused at admission or gets an LSN; from there it is answered by its result or not at
+ * all. It is applied once it is committed, in log order; reads see applied state only. Calls that
+ * must keep their place stand in one queue with the entries, so a client's replies come in the
+ * order of its calls. */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include "base/err.h"
+#include "base/must.h"
+#include "log/log.h"
+#include "seam/machine.h"
+#include "seam/service.h"
+#include "seam/world.h"
+
+struct node; /* fields: node/internal.h */
+
+struct node_options {
+    const char *directory; /* of the data; made when absent */
+    enum log_durability durability;
+    bool log_direct;
+    uint64_t segment_bytes, reserve_bytes;
+    uint64_t flush_bytes_min, flush_bytes_max; /* bounds of the flush budget */
+};
+
+/* Why a node ends by itself; the process's exit status follows from it. */
+enum node_failure {
+    NODE_FAILED_LOG,     /* a sync of the log failed */
+    NODE_FAILED_STORE,   /* the store failed otherwise than by lack of space */
+    NODE_FAILED_CORRUPT, /* bytes on disk are not what was written */
+};
+
+/* Told on the loop, never from inside a call into the node. */
+struct node_listener {
+    void (*ready)(struct node_listener *listener); /* serving: everything recovered is applied */
+    void (*failed)(struct node_listener *listener, enum node_failure failure,
+                   const struct why *why);
+    void (*stopped)(struct node_listener *listener); /* node_stop() has finished */
+};
+
+/* Recovers the directory: lock, identity, log, store, start gate, replay of (flushed, committed];
+ * then promises a new epoch and appends its entry. Blocks (start-up). ready() follows when that
+ * entry is committed and applied; until then calls are refused with -LOADING. ERR_REFUSED,
+ * ERR_CORRUPT, ERR_IO, ERR_SPACE with the reason; then nothing stays open. */
+MUST_USE enum err node_open(struct node **node, const struct world *world,
+                            struct machine_maker *maker, const struct node_options *options,
+                            struct node_listener *listener, struct why *why);
+
+struct service *node_service(struct node *node); /* valid until node_close */
+
+/* Refuses new calls, answers those in flight, flushes, and tells stopped(). */
+void node_stop(struct node *node);
+/* After stopped() or failed() or a failed start: lets go of everything. Blocks. NULL is fine. */
+void node_close(struct node *node);
+
+/* CONFIG SET of what may change while serving. */
+void node_set_durability(struct node *node, enum log_durability durability);
+void node_set_flush_bytes(struct node *node, uint64_t min, uint64_t max);
+
+#endif

@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The path of a call: submit -> (log ->) order -> evaluate -> done.
+ *
+ * One queue, node->order, holds in the order of admission every entry that is not applied yet and
+ * every read or local call that must come after some of them. The head is taken when it may be: an
+ * entry when it is committed, the others at once. A read that needs no place (its client has
+ * nothing in flight) is evaluated inside submit().
+ *
+ * An evaluation that misses memory stalls the queue until the store has fetched what was missing;
+ * then it runs again from its beginning, in its place. A read outside the queue is parked instead
+ * and holds up nobody. */
+#include "node/internal.h"
+
+#include <inttypes.h>
+
+#include "base/memory.h"
+#include "base/plant.h"
+
+static struct node *node_of(struct service *service)
+{
+    return CONTAINER_OF(service, struct node, service);
+}
+
+static void read_clock(struct node *node)
+{
+    if (node->clock_read) return;
+    node->clock_read = true; /* once a turn is enough */
+    node->wall_ms = clock_wall_ms(node->world.clock);
+    node->boot_ms = clock_now_us(node->world.clock) / 1000;
+    clock_defer(node->world.clock, &node->push);
+}
+
+struct stamp node_now(struct node *node)
+{
+    read_clock(node);
+    return hlc_now(&node->hlc, node->wall_ms, node->boot_ms);
+}
+
+void node_fail(struct node *node, enum node_failure failure, const struct why *why)
+{
+    if (node->phase == NODE_FAILED || node->phase == NODE_STOPPED) return;
+    node->phase = NODE_FAILED;
+    node->failure = failure;
+    node->failure_why = *why;
+    clock_defer(node->world.clock, &node->tell);
+}
+
+/* --- The end of a call --- */
+
+static void call_end(struct call *call, enum call_end end)
+{
+    buffer_release(&call->kept);
+    call->state = CALL_NOWHERE;
+    call->done(call, end);
+}
+
+static void call_refuse(struct call *call, const char *error)
+{
+    call->reply->ops->error(call->reply, error);
+    call->done(call, CALL_REFUSED);
+}
+
+void node_ghost_done(struct call *call, enum call_end end)
+{
+    (void)end;
+    struct ghost *ghost = CONTAINER_OF(call, struct ghost, call);
+    memory_free(ghost);
+}
+
+struct ghost *node_ghost(struct node *node)
+{
+    (void)node;
+    struct ghost *ghost = memory_zeroed(1, sizeof *ghost);
+    ghost->call.kind = CALL_WRITE;
+    ghost->call.reply = reply_nobody();
+    ghost->call.done = node_ghost_done;
+    return ghost;
+}
+
+/* --- Into the order --- */
+
+static void order_add(struct node *node, struct call *call)
+{
+    list_append(&node->order, &call->node);
+    node->order_count++;
+    call->state = CALL_IN_ORDER;
+}
+
+static void order_take(struct node *node, struct call *call)
+{
+    MUST(node->order_count > 0);
+    list_remove(&call->node);
+    node->order_count--;
+    call->state = CALL_NOWHERE;
+}
+
+bool node_append(struct node *node, struct call *call, struct bytes payload)
+{
+    read_clock(node);
+    struct stamp stamp = hlc_next(&node->hlc, node->wall_ms, node->boot_ms);
+    struct lsn at;
+    if (log_append(node->log, stamp, payload, &at) != ERR_OK) return false;
+    call->lsn = at;
+    call->attempt = 0;
+    order_add(node, call);
+    node->last_append_us = node->boot_ms * 1000;
+    clock_defer(node->world.clock, &node->push);
+    return true;
+}
+
+void node_append_ghost(struct node *node, struct bytes payload)
+{
+    struct ghost *ghost = node_ghost(node);
+    if (!node_append(node, &ghost->call, payload)) {
+        memory_free(ghost);
+        return;
+    }
+    node_wait_named(node, payload);
+}
+
+void node_append_proposals(struct node *node, const struct buffer *proposals)
+{
+    for (size_t at = 0; at + 4 <= proposals->size;) {
+        size_t size = load_le32(proposals->data + at);
+        node->expired_keys++;
+        node_append_ghost(node, bytes_of(proposals->data + at + 4, size));
+        at += 4 + size;
+    }
+}
+
+static void order_add_read(struct node *node, struct call *call, struct bytes payload)
+{
+    call->lsn = (struct lsn){0};
+    call->attempt = 0;
+    buffer_append(&call->kept, payload);
+    order_add(node, call);
+    clock_defer(node->world.clock, &node->apply);
+}
+
+/* --- Reads --- */
+
+static enum err evaluate_read(struct node *node, struct call *call, const struct query *query)
+{
+    struct reply *reply = call->reply;
+    size_t place = reply->ops->mark(reply);
+    buffer_clear(&node->proposals);
+    struct outcome outcome = {.reply = reply, .proposals = &node->proposals};
+    enum err err = node->machine->ops->query(node->machine, query, &outcome);
+    if (err == ERR_OK) {
+        call->mark = node->machine->ops->applied(node->machine);
+        return ERR_OK;
+    }
+    reply->ops->rewind(reply, place);
+    if (err != ERR_PENDING) {
+        struct why why;
+        why_fail(&why, err, "the store failed under a read");
+        node_fail(node, err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE, &why);
+    }
+    return err;
+}
+
+static bool may_propose(const struct node *node)
+{
+    return node->phase == NODE_SERVING && !log_is_low(node->log) && !node->store_low;
+}
+
+static void parked_fetched(struct machine_warm *warm);
+
+static void park(struct node *node, struct call *call, struct bytes payload)
+{
+    struct parked *parked = memory_zeroed(1, sizeof *parked);
+    parked->node = node;
+    parked->call = call;
+    parked->warm.done = parked_fetched;
+    buffer_init(&parked->payload);
+    buffer_append(&parked->payload, payload);
+    list_append(&node->parked, &parked->link);
+    call->state = CALL_PARKED;
+    call->waiter = parked;
+    node->machine->ops->warm(node->machine, &parked->warm);
+}
+
+static void read_at_once(struct node *node, struct call *call, struct bytes payload)
+{
+    struct query query = {.payload = payload,
+                          .now = node_now(node),
+                          .final_expiry = !may_propose(node),
+                          .attempt = call->attempt};
+    enum err err = evaluate_read(node, call, &query);
+    if (err == ERR_OK) {
+        call_end(call, CALL_ANSWERED);
+    } else if (err != ERR_PENDING) {
+        call_end(call, CALL_UNKNOWN);
+    } else if (node->proposals.size >
+               0) { /* it met an expired key: answer after its removal (log-and-state.md) */
+        node_append_proposals(node, &node->proposals);
+        order_add_read(node, call, payload);
+    } else {
+        call->attempt++;
+        park(node, call, payload);
+    }
+}
+
+static void parked_fetched(struct machine_warm *warm)
+{
+    struct parked *parked = CONTAINER_OF(warm, struct parked, warm);
+    struct node *node = parked->node;
+    struct call *call = parked->call;
+    list_remove(&parked->link);
+    if (call != NULL) {
+        call->waiter = NULL;
+        call->state = CALL_NOWHERE;
+        if (warm->err != ERR_OK) {
+            node_fail(node, warm->err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE,
+                      &warm->why);
+        }
+        if (node->phase == NODE_FAILED) {
+            call_end(call, CALL_UNKNOWN);
+        } else {
+            read_at_once(node, call, buffer_bytes(&parked->payload));
+        }
+    }
+    buffer_release(&parked->payload);
+    memory_free(parked);
+    node_stop_step(node);
+}
+
+/* --- Writes --- */
+
+/* Whether any command of the payload may add data (FLAG_DENYOOM). */
+static bool payload_adds_data(struct node *node, struct bytes payload)
+{
+    struct payload_reader reader;
+    if (payload_read(&reader, payload) != ERR_OK) return true;
+    struct watched watched;
+    while (reader.watches > 0) {
+        if (payload_next_watch(&reader, &watched) != ERR_OK) return true;
+    }
+    while (reader.commands > 0) {
+        uint8_t database;
+        const struct command *command;
+        if (payload_next_command(&reader, &database, &command, &node->scratch) != ERR_OK)
+            return true;
+        if ((command->flags & FLAG_DENYOOM) != 0) return true;
+    }
+    return false;
+}
+
+static const char refuse_space[] = "MISCONF The disk is nearly full: commands that add data are "
+                                   "refused until space returns. Reads and deletions still work";
+
+static void admit_write(struct node *node, struct call *call, struct bytes payload)
+{
+    bool low = log_is_low(node->log) || node->store_low;
+    if (low && payload_adds_data(node, payload)) {
+        call_refuse(call, refuse_space);
+        return;
+    }
+    if (payload.size > LOG_PAYLOAD_BYTES_MAX) {
+        call_refuse(call, "ERR the command is larger than one log entry may be");
+        return;
+    }
+    if (call->kind == CALL_WAIT) {
+        node_wait_admit(node, call, payload);
+        return;
+    }
+    if (!node_append(node, call, payload)) {
+        if (log_is_poisoned(node->log)) {
+            call_end(call, CALL_UNKNOWN);
+        } else {
+            call_refuse(call, refuse_space);
+        }
+        return;
+    }
+    node_wait_named(node, payload);
+    node_wait_filled(node, payload);
+}
+
+static void node_submit(struct service *service, struct call *call)
+{
+    struct node *node = node_of(service);
+    call->lsn = (struct lsn){0};
+    call->attempt = 0;
+    call->state = CALL_NOWHERE;
+    call->waiter = NULL;
+    buffer_init(&call->kept);
+    if (node->phase == NODE_OPENING) {
+        call_refuse(call, "LOADING tidemark is applying the end of its log");
+        return;
+    }
+    if (node->phase != NODE_SERVING) {
+        call_end(call, CALL_UNKNOWN);
+        return;
+    }
+    switch (call->kind) {
+    case CALL_READ:
+        if (call->ordered && !PLANTED(REPLY_OUT_OF_PLACE)) {
+            order_add_read(node, call, call->payload);
+        } else {
+            read_at_once(node, call, call->payload);
+        }
+        break;
+    case CALL_LOCAL: order_add_read(node, call, bytes_of(NULL, 0)); break;
+    case CALL_WRITE:
+    case CALL_WAIT: admit_write(node, call, call->payload); break;
+    }
+}
+
+/* --- Out of the order --- */
+
+static void stall_fetched(struct machine_warm *warm)
+{
+    struct node *node = CONTAINER_OF(warm, struct node, stall_warm);
+    node->stalled = false;
+    if (warm->err != ERR_OK) {
+        node_fail(node, warm->err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE,
+                  &warm->why);
+    }
+    node_run(node);
+}
+
+static void stall(struct node *node, struct call *call)
+{
+    call->attempt++;
+    node->stalled = true;
+    node->stall_warm = (struct machine_warm){.done = stall_fetched};
+    node->machine->ops->warm(node->machine, &node->stall_warm);
+}
+
+/* A read or local call whose turn it is. Its clock is the stamp of the entry before it, so that
+ * what it sees as expired stays expired for everything behind it. */
+static bool take_unlogged(struct node *node, struct call *call)
+{
+    if (call->kind != CALL_LOCAL) {
+        struct query query = {.payload = buffer_bytes(&call->kept),
+                              .now = node->machine->ops->stamp(node->machine),
+                              .final_expiry = true,
+                              .attempt = call->attempt};
+        enum err err = evaluate_read(node, call, &query);
+        if (err == ERR_PENDING) stall(node, call);
+        if (err != ERR_OK) return false;
+    }
+    order_take(node, call);
+    call_end(call, CALL_ANSWERED);
+    return true;
+}
+
+struct told_outcome {
+    struct outcome outcome;
+    struct node *node;
+};
+
+static void tell_keyspace(struct outcome *outcome, unsigned class, const char *name,
+                          uint8_t database, struct bytes key)
+{
+    struct told_outcome *told = CONTAINER_OF(outcome, struct told_outcome, outcome);
+    struct service_listener *events = told->node->events;
+    if (events != NULL) events->keyspace(events, class, name, database, key);
+}
+
+static bool take_entry(struct node *node, struct call *call)
+{
+    struct entry entry;
+    bool there = log_entry(node->log, call->lsn, &entry);
+    MUST(there);
+    struct why why;
+    if (call->lsn.at == node->epoch_lsn.at && node_apply_tail(node, &why) != ERR_OK) return false;
+    struct told_outcome told = {.outcome.reply = call->reply, .node = node};
+    if (node->events != NULL) told.outcome.notify = tell_keyspace;
+    size_t place = call->reply->ops->mark(call->reply);
+    enum err err = node->machine->ops->apply(node->machine, &entry, call->attempt, &told.outcome);
+    if (err == ERR_PENDING) {
+        call->reply->ops->rewind(call->reply, place);
+        stall(node, call);
+        return false;
+    }
+    if (err != ERR_OK) {
+        why_fail(&why, err, "entry %" PRIu64 " could not be applied: %s", entry.lsn.at,
+                 err_name(err));
+        node_fail(node, err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE, &why);
+        return false;
+    }
+    node->applied_bytes += entry.payload.size;
+    order_take(node, call);
+    call->mark = node->machine->ops->applied(node->machine);
+    if (call->kind == CALL_WAIT) {
+        node_wait_applied(node, call, !told.outcome.waits);
+    } else {
+        call_end(call, CALL_ANSWERED);
+    }
+    return true;
+}
+
+static void become_ready(struct node *node)
+{
+    if (node->phase != NODE_OPENING) return;
+    if (lsn_before(node->machine->ops->applied(node->machine).lsn, node->epoch_lsn)) return;
+    node->phase = NODE_SERVING;
+    clock_defer(node->world.clock, &node->tell);
+}
+
+void node_run(struct node *node)
+{
+    if (node->applying) return;
+    node->applying = true;
+    uint64_t began_us = clock_now_us(node->world.clock);
+    unsigned taken = 0;
+    bool going = true;
+    while (going && !node->stalled && !node->held && node->phase != NODE_FAILED) {
+        struct list *first = list_first(&node->order);
+        if (first == NULL) break;
+        struct call *call = CONTAINER_OF(first, struct call, node);
+        if (call->lsn.at != 0 && lsn_before(node->committed, call->lsn)) break;
+        if (taken == NODE_APPLY_STEP_ENTRIES) {
+            clock_defer(node->world.clock, &node->apply);
+            break;
+        }
+        going = call->lsn.at == 0 ? take_unlogged(node, call) : take_entry(node, call);
+        taken++;
+    }
+    node->applied_us += clock_now_us(node->world.clock) - began_us;
+    node->applying = false;
+    if (node->phase == NODE_FAILED) return;
+    log_forget(node->log, node->machine->ops->applied(node->machine).lsn);
+    become_ready(node);
+    node_flush_if_due(node);
+    node_stop_step(node);
+}
+
+/* In mode `local` an entry is committed when it is durable here, or, when durability was traded,
+ * written here. */
+static void commit(struct node *node, struct lsn through)
+{
+    node->committed = lsn_max(node->committed, through);
+    log_note_committed(node->log, node->committed);
+    node_run(node);
+}
+
+void node_log_advanced(struct log_listener *listener)
+{
+    struct node *node = CONTAINER_OF(listener, struct node, log_listener);
+    if (node->phase == NODE_FAILED) return;
+    commit(node, log_written(node->log));
+    node_flush_advanced(node);
+}
+
+void node_log_failed(struct log_listener *listener, const struct why *why)
+{
+    struct node *node = CONTAINER_OF(listener, struct node, log_listener);
+    node_fail(node, NODE_FAILED_LOG, why);
+}
+
+/* --- The rest of the service --- */
+
+/* A ghost takes the place of a call whose entry stands in the order. */
+static void order_replace(struct node *node, struct call *call)
+{
+    struct ghost *ghost = node_ghost(node);
+    ghost->call.lsn = call->lsn;
+    ghost->call.attempt = call->attempt;
+    ghost->call.state = CALL_IN_ORDER;
+    list_append(&call->node,
+                &ghost->call.node); /* as a list head, `call` has its place before itself */
+    list_remove(&call->node);
+}
+
+static void node_cancel(struct service *service, struct call *call)
+{
+    struct node *node = node_of(service);
+    switch ((enum call_place)call->state) {
+    case CALL_NOWHERE: return;
+    case CALL_PARKED: {
+        struct parked *parked = call->waiter;
+        parked->call = NULL;
+        break;
+    }
+    case CALL_IDLE: (void)node_wait_cancel(node, call); break;
+    case CALL_IN_ORDER:
+        if (call->lsn.at != 0) {
+            (void)node_wait_cancel(node, call);
+            order_replace(node, call);
+        } else {
+            order_take(node, call);
+        }
+        break;
+    }
+    call->waiter = NULL;
+    call->state = CALL_NOWHERE;
+    buffer_release(&call->kept);
+}
+
+static bool node_unblock(struct service *service, struct call *call)
+{
+    struct node *node = node_of(service);
+    return call->kind == CALL_WAIT && call->state != CALL_NOWHERE && node_wait_unblock(node, call);
+}
+
+static void node_watch(struct service *service, struct watch *watch)
+{
+    watches_add(&node_of(service)->watches, watch);
+}
+
+static void node_unwatch(struct service *service, struct watch *watch)
+{
+    watches_remove(&node_of(service)->watches, watch);
+}
+
+static struct stamp node_service_now(struct service *service)
+{
+    return node_now(node_of(service));
+}
+
+static void node_listen(struct service *service, struct service_listener *listener)
+{
+    node_of(service)->events = listener;
+}
+
+static void node_describe(struct service *service, struct buffer *out)
+{
+    struct node *node = node_of(service);
+    node->machine->ops->describe(node->machine, out);
+}
+
+static void node_set_expiry(struct service *service, bool on)
+{
+    node_of(service)->expiry_on = on;
+}
+
+static void node_status(struct service *service, struct service_status *out)
+{
+    struct node *node = node_of(service);
+    struct log_stats stats;
+    log_stats(node->log, &stats);
+    const struct machine *machine = node->machine;
+    *out = (struct service_status){
+        .appended = log_appended(node->log),
+        .durable = log_durable(node->log),
+        .committed = node->committed,
+        .mark = machine->ops->applied(machine),
+        .flushed = machine->ops->flushed(machine).lsn,
+        .floor = log_floor(node->log),
+        .stamp = machine->ops->stamp(machine),
+        .digest = machine->ops->digest(machine),
+        .started = node->started,
+        .mode = "local",
+        .start_outcome = node->start_outcome,
+        .start_gap_entries = node->start_gap_entries,
+        .start_us = node->start_us,
+        .log_bytes = stats.segment_bytes_total,
+        .memory_bytes = machine->ops->memory_bytes(machine),
+        .unflushed_bytes = machine->ops->unflushed_bytes(machine),
+        .syncs = stats.syncs,
+        .sync_us_total = stats.sync_us_total,
+        .sync_us_last = stats.sync_us_last,
+        .batches = stats.batches,
+        .entries = stats.entries,
+        .calls_waiting = node->order_count,
+        .waiters = node->waiters.count,
+        .expired_keys = node->expired_keys,
+        .low_space = log_is_low(node->log) || node->store_low,
+        .clock_jump_ms = hlc_jump_ms(&node->hlc),
+    };
+    out->applied = out->mark.lsn;
+}
+
+const struct service_ops node_service_ops = {
+    .submit = node_submit,
+    .cancel = node_cancel,
+    .unblock = node_unblock,
+    .watch = node_watch,
+    .unwatch = node_unwatch,
+    .now = node_service_now,
+    .listen = node_listen,
+    .status = node_status,
+    .describe = node_describe,
+    .set_expiry = node_set_expiry,
+};

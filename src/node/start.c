@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The start, in the order that makes it safe:
+ *
+ *   directory and lock -> identity -> log recovered -> store opened, its mark read -> gate ->
+ * replay of (flushed, recorded committed] -> promise of a new epoch, durable -> its epoch entry
+ * appended -> the loop runs -> that entry is durable, so everything before it is committed: the
+ * rest of the old log is applied, then it -> ready
+ *
+ * The gate compares the store's mark with the log and refuses what cannot be: a store ahead of its
+ * log, a hole between them, another lineage at the mark. What was found beyond the recorded commit
+ * stays in the log, unapplied, until our own epoch entry has committed (with one copy: at once). */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/plant.h"
+#include "node/internal.h"
+
+enum { SHARD_KEYS = 0 };
+
+static char *path_join(const char *directory, const char *name)
+{
+    size_t size = strlen(directory) + strlen(name) + 2;
+    char *path = memory_alloc(size);
+    snprintf(path, size, "%s/%s", directory, name);
+    return path;
+}
+
+static enum err make_directory(struct disk *disk, const char *path, const char *parent,
+                               struct why *why)
+{
+    struct disk_request make = {.op = DISK_MAKE_DIR, .path = path};
+    enum err err = disk_run(disk, &make);
+    if (err == ERR_EXISTS) return ERR_OK;
+    if (err != ERR_OK) return why_fail(why, err, "%s: %s", path, make.why.text);
+    if (parent == NULL) return ERR_OK;
+    struct disk_request sync = {.op = DISK_SYNC_DIR, .path = parent};
+    err = disk_run(disk, &sync);
+    return err == ERR_OK ? ERR_OK : why_fail(why, err, "%s: %s", parent, sync.why.text);
+}
+
+static enum err open_directories(struct node *node, struct why *why)
+{
+    struct disk *disk = node->world.disk;
+    enum err err = make_directory(disk, node->directory, NULL, why);
+    if (err != ERR_OK) return err;
+    char *lock_path = path_join(node->directory, "lock");
+    struct disk_request lock = {.op = DISK_LOCK, .path = lock_path};
+    err = disk_run(disk, &lock);
+    memory_free(lock_path);
+    if (err != ERR_OK) {
+        return why_fail(why, ERR_REFUSED, "the data directory %s is in use by another process",
+                        node->directory);
+    }
+    bool made = false;
+    err = identity_open(disk, node->world.entropy, node->directory, &node->identity, &made, why);
+    if (err != ERR_OK) return err;
+    char *keys = path_join(node->directory, "keys");
+    err = make_directory(disk, keys, node->directory, why);
+    if (err == ERR_OK) err = make_directory(disk, node->log_directory, keys, why);
+    memory_free(keys);
+    return err;
+}
+
+static struct log_options log_options_of(const struct node *node,
+                                         const struct node_options *options)
+{
+    return (struct log_options){.segment_bytes = options->segment_bytes,
+                                .reserve_bytes = options->reserve_bytes,
+                                .durability = options->durability,
+                                .direct = options->log_direct,
+                                .cluster = node->identity.cluster,
+                                .copy = node->identity.copy,
+                                .shard = SHARD_KEYS};
+}
+
+/* Opens the log, or makes it where nothing is yet. A store without a log has lost it. */
+static enum err open_log(struct node *node, const struct node_options *options,
+                         struct machine_maker *maker, struct log_found *found, struct why *why)
+{
+    const struct world *world = &node->world;
+    struct log_options log_options = log_options_of(node, options);
+    struct log **log = &node->log;
+    enum err err = log_open(log, world->disk, world->clock, world->entropy, world->trace,
+                            node->log_directory, &log_options, &node->log_listener, found, why);
+    if (err != ERR_NOT_FOUND) return err;
+    err = maker->open(maker, node->store_directory, false, node->identity.history, &node->machine,
+                      why);
+    if (err == ERR_OK) {
+        return why_fail(why, ERR_REFUSED, "there is a store in %s, but its log in %s is gone",
+                        node->store_directory, node->log_directory);
+    }
+    if (err != ERR_NOT_FOUND) return err;
+    err = log_create(world->disk, node->log_directory, &log_options, node->identity.history,
+                     world->entropy, why);
+    if (err != ERR_OK) return err;
+    return log_open(log, world->disk, world->clock, world->entropy, world->trace,
+                    node->log_directory, &log_options, &node->log_listener, found, why);
+}
+
+/* Compares the lineage of the log at the store's mark. The entry is there: trimming keeps it. */
+static enum err check_lineage(struct node *node, const struct mark *mark, struct why *why)
+{
+    struct log_reader *reader = NULL;
+    enum err err = log_reader_open(&reader, node->world.disk, node->log_directory, mark->lsn, why);
+    if (err != ERR_OK) return err;
+    struct entry entry;
+    err = log_reader_next(reader, &entry, why);
+    bool same = err == ERR_OK && entry.lsn.at == mark->lsn.at &&
+                entry.lineage.hash == mark->lineage.hash &&
+                epoch_compare(entry.epoch, mark->epoch) == 0;
+    log_reader_close(reader);
+    if (err != ERR_OK) return err;
+    if (same) return ERR_OK;
+    return why_fail(why, ERR_REFUSED,
+                    "the log and the store disagree at LSN %" PRIu64
+                    ": they are not of one history",
+                    mark->lsn.at);
+}
+
+static enum err gate(struct node *node, const struct log_found *found, struct why *why)
+{
+    struct mark mark = node->machine->ops->flushed(node->machine);
+    if (memcmp(&found->last.history, &node->identity.history, sizeof found->last.history) != 0) {
+        return why_fail(why, ERR_REFUSED,
+                        "the log in %s is of another history than the identity file",
+                        node->log_directory);
+    }
+    if (lsn_before(found->last.lsn, mark.lsn)) {
+        return why_fail(why, ERR_REFUSED,
+                        "the store holds LSN %" PRIu64 ", but its log ends at %" PRIu64
+                        ": the end of the log was lost or swapped",
+                        mark.lsn.at, found->last.lsn.at);
+    }
+    if (lsn_before(lsn_next(mark.lsn), found->first)) {
+        return why_fail(why, ERR_REFUSED,
+                        "the store holds LSN %" PRIu64 ", but its log begins at %" PRIu64
+                        ": what lies between is gone",
+                        mark.lsn.at, found->first.at);
+    }
+    if (mark.lsn.at != 0 && !lsn_before(mark.lsn, found->first)) {
+        enum err err = check_lineage(node, &mark, why);
+        if (err != ERR_OK) return err;
+    }
+    node->start_outcome = found->fresh ? "fresh" : "skip";
+    return ERR_OK;
+}
+
+static enum err replay(struct node *node, struct lsn from, struct lsn to, struct why *why)
+{
+    if (lsn_before(to, from)) return ERR_OK;
+    struct log_reader *reader = NULL;
+    enum err err = log_reader_open(&reader, node->world.disk, node->log_directory, from, why);
+    while (err == ERR_OK) {
+        struct entry entry;
+        err = log_reader_next(reader, &entry, why);
+        if (err != ERR_OK || lsn_before(to, entry.lsn)) break;
+        struct outcome outcome = {.reply = reply_nobody()};
+        err = node->machine->ops->apply(node->machine, &entry, MACHINE_ATTEMPTS_MAX, &outcome);
+        if (err != ERR_OK)
+            why_fail(why, err, "entry %" PRIu64 " could not be applied", entry.lsn.at);
+        hlc_observe(&node->hlc, entry.stamp);
+        node->start_gap_entries++;
+        node->applied_bytes += entry.payload.size;
+        if (entry.lsn.at == to.at) break;
+    }
+    log_reader_close(reader);
+    if (err == ERR_OK) return ERR_OK;
+    if (err == ERR_NOT_FOUND) {
+        return why_fail(why, ERR_CORRUPT, "the log ends before LSN %" PRIu64, to.at);
+    }
+    return err;
+}
+
+enum err node_apply_tail(struct node *node, struct why *why)
+{
+    struct lsn from = node->tail_from;
+    node->tail_from = lsn_next(node->tail_to); /* once */
+    enum err err = replay(node, from, node->tail_to, why);
+    if (err != ERR_OK) {
+        node_fail(node, err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE, why);
+    }
+    return err;
+}
+
+static enum err open_epoch(struct node *node, const struct log_found *found, struct why *why)
+{
+    struct epoch above = found->last.epoch;
+    if (epoch_compare(above, found->promised) < 0) above = found->promised;
+    struct epoch epoch = {above.number + 1, node->identity.copy};
+    if (PLANTED(SAME_EPOCH_AFTER_RESTART) && above.number > 0) epoch = above;
+    enum err err = log_promise(node->log, epoch, why);
+    if (err != ERR_OK) return err;
+    struct buffer payload;
+    buffer_init(&payload);
+    payload_put_epoch(&payload);
+    struct ghost *ghost = node_ghost(node);
+    bool appended = node_append(node, &ghost->call, buffer_bytes(&payload));
+    buffer_release(&payload);
+    if (!appended) {
+        memory_free(ghost);
+        return why_fail(why, ERR_SPACE, "there is no space for the first entry of this start");
+    }
+    node->epoch_lsn = ghost->call.lsn;
+    node->started = node->hlc.last;
+    return ERR_OK;
+}
+
+static enum err recover(struct node *node, struct machine_maker *maker,
+                        const struct node_options *options, struct why *why)
+{
+    enum err err = open_directories(node, why);
+    if (err != ERR_OK) return err;
+    struct log_found found;
+    err = open_log(node, options, maker, &found, why);
+    if (err != ERR_OK) return err;
+    err = maker->open(maker, node->store_directory, found.first.at <= 1, node->identity.history,
+                      &node->machine, why);
+    if (err == ERR_NOT_FOUND) {
+        return why_fail(why, ERR_REFUSED,
+                        "the store in %s is gone and the log no longer begins at 1: restore a copy",
+                        node->store_directory);
+    }
+    if (err != ERR_OK) return err;
+    err = gate(node, &found, why);
+    if (err != ERR_OK) return err;
+    hlc_init(&node->hlc, found.stamp, clock_wall_ms(node->world.clock),
+             clock_now_us(node->world.clock) / 1000);
+    struct lsn from = lsn_next(node->machine->ops->flushed(node->machine).lsn);
+    if (PLANTED(REPLAY_ONE_TWICE) && from.at > 1) from.at--;
+    struct lsn to = lsn_max(found.committed, (struct lsn){from.at - 1});
+    if (PLANTED(FORGET_RECORDED_COMMIT)) to = found.last.lsn;
+    err = replay(node, from, to, why);
+    if (err != ERR_OK) return err;
+    node->committed = to;
+    node->tail_from = lsn_next(to);
+    node->tail_to = found.last.lsn;
+    return open_epoch(node, &found, why);
+}
+
+static void tell_listener(struct task *task)
+{
+    struct node *node = CONTAINER_OF(task, struct node, tell);
+    switch (node->phase) {
+    case NODE_SERVING:
+        trace_event(node->world.trace, TRACE_NOTICE, "node", "ready",
+                    "outcome=%s gap_entries=%" PRIu64 " start_us=%" PRIu64 " epoch_lsn=%" PRIu64,
+                    node->start_outcome, node->start_gap_entries, node->start_us,
+                    node->epoch_lsn.at);
+        node->listener->ready(node->listener);
+        break;
+    case NODE_STOPPED: node->listener->stopped(node->listener); break;
+    case NODE_FAILED:
+        node_upkeep_stop(node);
+        node->listener->failed(node->listener, node->failure, &node->failure_why);
+        break;
+    case NODE_OPENING:
+    case NODE_DRAINING:
+    case NODE_FLUSHING: break;
+    }
+}
+
+static void push_turn(struct task *task)
+{
+    struct node *node = CONTAINER_OF(task, struct node, push);
+    node->clock_read = false;
+    if (node->phase == NODE_FAILED) return;
+    log_push(node->log);
+    if (PLANTED(ACK_BEFORE_SYNC)) {
+        node->committed = log_appended(node->log);
+        node_run(node);
+    }
+}
+
+static void apply_turn(struct task *task)
+{
+    struct node *node = CONTAINER_OF(task, struct node, apply);
+    if (node->phase != NODE_FAILED) node_run(node);
+}
+
+static struct node *node_make(const struct world *world, const struct node_options *options,
+                              struct node_listener *listener)
+{
+    struct node *node = memory_zeroed(1, sizeof *node);
+    node->service.ops = &node_service_ops;
+    node->world = *world;
+    node->listener = listener;
+    node->phase = NODE_OPENING;
+    node->directory = path_join(options->directory, "");
+    node->directory[strlen(options->directory)] = 0;
+    node->log_directory = path_join(options->directory, "keys/log");
+    node->store_directory = path_join(options->directory, "keys/store");
+    node->log_listener = (struct log_listener){node_log_advanced, node_log_failed};
+    node->push.run = push_turn;
+    node->apply.run = apply_turn;
+    node->tell.run = tell_listener;
+    node->flush_bytes_min = options->flush_bytes_min;
+    node->flush_bytes_max = options->flush_bytes_max;
+    list_init(&node->order);
+    list_init(&node->parked);
+    waiters_init(&node->waiters);
+    watches_init(&node->watches);
+    args_init(&node->scratch);
+    buffer_init(&node->proposals);
+    return node;
+}
+
+enum err node_open(struct node **out, const struct world *world, struct machine_maker *maker,
+                   const struct node_options *options, struct node_listener *listener,
+                   struct why *why)
+{
+    *out = NULL;
+    struct node *node = node_make(world, options, listener);
+    uint64_t began_us = clock_now_us(world->clock);
+    enum err err = recover(node, maker, options, why);
+    if (err != ERR_OK) {
+        node->phase = NODE_FAILED;
+        node_close(node);
+        return err;
+    }
+    node->start_us = clock_now_us(world->clock) - began_us;
+    node->applied_us += node->start_us;
+    node_upkeep_start(node);
+    *out = node;
+    return ERR_OK;
+}
+
+static void free_order(struct node *node)
+{
+    struct list *first;
+    while ((first = list_first(&node->order)) != NULL) {
+        struct call *call = CONTAINER_OF(first, struct call, node);
+        list_remove(first);
+        buffer_release(&call->kept);
+        if (call->done == node_ghost_done) node_ghost_done(call, CALL_UNKNOWN);
+    }
+}
+
+void node_close(struct node *node)
+{
+    if (node == NULL) return;
+    node_upkeep_stop(node);
+    clock_cancel(node->world.clock, &node->push);
+    clock_cancel(node->world.clock, &node->apply);
+    clock_cancel(node->world.clock, &node->tell);
+    struct why why;
+    if (node->phase == NODE_STOPPED) {
+        enum err err = log_close(node->log, &why);
+        if (err != ERR_OK) {
+            trace_event(node->world.trace, TRACE_WARNING, "node", "log_close_failed", "why=\"%s\"",
+                        why.text);
+        }
+    } else {
+        log_abandon(node->log);
+    }
+    if (node->machine != NULL) node->machine->ops->close(node->machine);
+    free_order(node);
+    args_release(&node->scratch);
+    buffer_release(&node->proposals);
+    memory_free(node->directory);
+    memory_free(node->log_directory);
+    memory_free(node->store_directory);
+    memory_free(node);
+}
+
+struct service *node_service(struct node *node)
+{
+    return &node->service;
+}
+
+void node_set_durability(struct node *node, enum log_durability durability)
+{
+    log_set_durability(node->log, durability);
+}
+
+void node_set_flush_bytes(struct node *node, uint64_t min, uint64_t max)
+{
+    node->flush_bytes_min = min;
+    node->flush_bytes_max = max < min ? min : max;
+    if (node->flush_bytes < min) node->flush_bytes = min;
+    if (node->flush_bytes > node->flush_bytes_max) node->flush_bytes = node->flush_bytes_max;
+}
