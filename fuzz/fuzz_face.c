@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz_face: the Redis face as a state machine. The input is a script: who connects, sends which
+ * commands, reads or does not, hangs up; which calls end how, and in which moments of a turn.
+ * Whatever the script, nothing breaks, every client that still reads gets whole replies in the end,
+ * and closing leaves nothing behind. */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/memory.h"
+#include "base/must.h"
+#include "face/redis/redis.h"
+#include "test/face/redis/fake_clock.h"
+#include "test/face/redis/fake_disk.h"
+#include "test/face/redis/fake_net.h"
+#include "test/face/redis/fake_service.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { STREAMS_MAX = 4, STEPS_MAX = 256 };
+
+struct world {
+    struct fake_clock clock;
+    struct fake_net net;
+    struct fake_service service;
+    struct fake_disk disk;
+    struct config *config;
+    struct redis_host host;
+    struct redis_face *face;
+    struct stream *streams[STREAMS_MAX];
+};
+
+static const char *const commands[] = {
+    "GET a\r\n",
+    "SET a 1\r\n",
+    "BLPOP a 0\r\n",
+    "MULTI\r\n",
+    "EXEC\r\n",
+    "DISCARD\r\n",
+    "WATCH a b\r\n",
+    "UNWATCH\r\n",
+    "PING\r\n",
+    "SELECT 1\r\n",
+    "SUBSCRIBE c\r\n",
+    "PSUBSCRIBE *\r\n",
+    "UNSUBSCRIBE\r\n",
+    "PUBLISH c hello\r\n",
+    "CLIENT REPLY OFF\r\n",
+    "CLIENT REPLY ON\r\n",
+    "CLIENT REPLY SKIP\r\n",
+    "CLIENT KILL ID 1\r\n",
+    "CLIENT KILL TYPE normal SKIPME no\r\n",
+    "CLIENT UNBLOCK 1\r\n",
+    "CLIENT UNBLOCK 2 ERROR\r\n",
+    "CLIENT PAUSE 300 WRITE\r\n",
+    "CLIENT PAUSE 200\r\n",
+    "CLIENT UNPAUSE\r\n",
+    "CLIENT LIST\r\n",
+    "HELLO 3\r\n",
+    "RESET\r\n",
+    "QUIT\r\n",
+    "MONITOR\r\n",
+    "DEBUG SLEEP 0.2\r\n",
+    "DEBUG OBJECT a\r\n",
+    "WAITAOF 1 0 300\r\n",
+    "CONFIG REWRITE\r\n",
+    "CONFIG SET requirepass x\r\n",
+    "CONFIG SET requirepass \"\"\r\n",
+    "CONFIG SET notify-keyspace-events KEA\r\n",
+    "CONFIG SET slowlog-log-slower-than 0\r\n",
+    "CONFIG RESETSTAT\r\n",
+    "AUTH x\r\n",
+    "SLOWLOG GET\r\n",
+    "INFO all\r\n",
+    "COMMAND INFO get\r\n",
+    "SHUTDOWN NOSAVE\r\n",
+    "nosuch\r\n",
+    "*1\r\n$x\r\n",
+    "*2\r\n$4\r\nECHO\r\n$3\r\nab",
+};
+
+static void no_shutdown(struct redis_host *host)
+{
+    (void)host;
+}
+
+static void world_open(struct world *world)
+{
+    *world = (struct world){.host = {.shutdown = no_shutdown, .version = "0", .config_file = "c"}};
+    fake_clock_init(&world->clock);
+    fake_net_init(&world->net);
+    fake_service_init(&world->service);
+    fake_disk_init(&world->disk);
+    world->config = config_open();
+    MUST(config_read_text(world->config, bytes_text("client-output-buffer-limit normal 4k 2k 1"),
+                          NULL) == ERR_OK);
+    struct redis_options options = {.clock = &world->clock.base,
+                                    .net = &world->net.base,
+                                    .disk = &world->disk.base,
+                                    .config = world->config,
+                                    .service = &world->service.base,
+                                    .host = &world->host};
+    redis_open(&world->face, &options);
+    MUST(redis_listen(world->face, NULL) == ERR_OK);
+}
+
+static void world_close(struct world *world)
+{
+    redis_close(world->face);
+    fake_clock_turn(&world->clock);
+    MUST(list_empty(&world->clock.timers));
+    MUST(list_empty(&world->service.calls));
+    MUST(world->service.watches == 0);
+    if (world->disk.request != NULL) world->disk.request->done(world->disk.request);
+    config_close(world->config);
+    fake_net_release(&world->net);
+    fake_disk_release(&world->disk);
+    buffer_release(&world->service.log);
+}
+
+static void answer(struct call *call, uint8_t how)
+{
+    struct reply *reply = call->reply;
+    if (call->kind == CALL_LOCAL) return;
+    if ((how & 8) != 0) { /* as WATCH and EXEC want it: at least one for each key and command */
+        reply->ops->array(reply, STEPS_MAX);
+        for (int i = 0; i < STEPS_MAX; i++) reply->ops->integer(reply, i % 9);
+    } else {
+        reply->ops->null_array(reply);
+    }
+}
+
+/* Ends the oldest call, or another one of a client without order between its calls. */
+static void end_call(struct world *world, uint8_t how)
+{
+    struct list *first = list_first(&world->service.calls);
+    if (first == NULL) return;
+    struct call *call = CONTAINER_OF(first, struct call, node);
+    list_remove(first);
+    enum call_end end = CALL_ANSWERED;
+    if ((how & 7) == 6 && call->kind == CALL_WAIT) end = CALL_TIMED_OUT;
+    if ((how & 7) == 5) end = CALL_REFUSED;
+    if ((how & 7) == 4) end = CALL_UNKNOWN;
+    if (end == CALL_ANSWERED) answer(call, how);
+    if (end == CALL_REFUSED) call->reply->ops->error(call->reply, "ERR no");
+    call->mark.lsn.at++;
+    call->done(call, end);
+}
+
+static void receive(struct world *world, struct stream *stream, uint8_t which)
+{
+    if (stream->owner == NULL || stream->paused) return;
+    const char *text = commands[which % (sizeof commands / sizeof commands[0])];
+    stream->owner->events->received(stream->owner, bytes_text(text));
+    if (world->service.log.size > 4096) buffer_clear(&world->service.log);
+}
+
+static void step(struct world *world, uint8_t op, uint8_t argument)
+{
+    struct stream **slot = &world->streams[op % STREAMS_MAX];
+    struct stream *stream = *slot;
+    switch (op / STREAMS_MAX % 9) {
+    case 0:
+        if (stream == NULL || stream->owner == NULL) *slot = fake_connect(&world->net, false);
+        break;
+    case 1:
+    case 2:
+        if (stream != NULL) receive(world, stream, argument);
+        break;
+    case 3: end_call(world, argument); break;
+    case 4: fake_clock_turn(&world->clock); break;
+    case 5: fake_clock_pass(&world->clock, (uint64_t)argument * 5000); break;
+    case 6:
+        if (stream != NULL && stream->owner != NULL) stream->owner->events->ended(stream->owner);
+        break;
+    case 7: /* the peer reads so much, or all of it */
+        if (stream == NULL || stream->owner == NULL) break;
+        stream->window = argument < 128 ? argument : SIZE_MAX;
+        if (stream->waiting.size == 0) break;
+        fake_stream_move(stream);
+        if (stream->waiting.size == 0) stream->owner->events->drained(stream->owner);
+        break;
+    case 8:
+        world->service.at_once = (argument & 1) != 0;
+        (void)fake_disk_step(&world->disk);
+        if (world->service.watch != NULL && world->service.watches > 0 && (argument & 2) != 0) {
+            world->service.watch->touched = (argument & 4) != 0;
+        }
+        break;
+    default: break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size > (size_t)STEPS_MAX * 2) return 0;
+    struct world world;
+    world_open(&world);
+    for (size_t i = 0; i + 1 < size; i += 2) step(&world, data[i], data[i + 1]);
+    fake_clock_turn(&world.clock);
+    world_close(&world);
+    return 0;
+}

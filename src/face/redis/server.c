@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Small commands about the server as a whole: time, role, stopping, marks; and by name what this
+ * version does not offer, since a clear refusal is better than a guess. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/number.h"
+#include "face/redis/internal.h"
+
+enum { WAIT_STEP_US = 10 * 1000 };
+
+void answer_ok(struct client *client)
+{
+    client_reply(client)->ops->simple(client_reply(client), "OK");
+}
+
+void answer_error(struct client *client, const char *error)
+{
+    client_reply(client)->ops->error(client_reply(client), error);
+}
+
+/* Seconds and microseconds of the clock that expiry goes by. */
+void face_TIME(struct client *client, const struct args *args)
+{
+    (void)args;
+    struct service *service = client->face->options.service;
+    uint64_t now_ms = stamp_ms(service->ops->now(service));
+    struct reply *reply = client_reply(client);
+    char text[NUMBER_TEXT_BYTES];
+    reply->ops->array(reply, 2);
+    reply->ops->bulk(reply, bytes_of(text, number_format_uint64(now_ms / 1000, text)));
+    reply->ops->bulk(reply, bytes_of(text, number_format_uint64(now_ms % 1000 * 1000, text)));
+}
+
+/* --- Marks --- */
+
+void face_DIGEST(struct client *client, const struct args *args)
+{
+    (void)args;
+    struct service *service = client->face->options.service;
+    struct service_status status;
+    service->ops->status(service, &status);
+    char mark[MARK_TEXT_BYTES], digest[DIGEST_TEXT_BYTES];
+    mark_format(&status.mark, mark);
+    digest_format(status.digest, digest);
+    struct reply *reply = client_reply(client);
+    reply->ops->array(reply, 2);
+    reply->ops->bulk(reply, bytes_text(mark));
+    reply->ops->bulk(reply, bytes_text(digest));
+}
+
+/* Nil before the connection's first read or write. */
+void face_POS_GET(struct client *client, const struct args *args)
+{
+    (void)args;
+    struct reply *reply = client_reply(client);
+    if (client->position.lsn.at == 0) {
+        reply->ops->null(reply);
+        return;
+    }
+    char mark[MARK_TEXT_BYTES];
+    mark_format(&client->position, mark);
+    reply->ops->bulk(reply, bytes_text(mark));
+}
+
+/* --- Replication: there is one copy --- */
+
+void face_ROLE(struct client *client, const struct args *args)
+{
+    (void)args;
+    struct reply *reply = client_reply(client);
+    reply->ops->array(reply, 3);
+    reply->ops->bulk(reply, bytes_text("master"));
+    reply->ops->integer(reply, 0);
+    reply->ops->array(reply, 0);
+}
+
+static void replicaof(struct client *client, const struct args *args, const char *name)
+{
+    if (bytes_is_word(args->at[1], "no") && bytes_is_word(args->at[2], "one")) {
+        answer_ok(client);
+    } else {
+        reply_errorf(client_reply(client),
+                     "ERR %s is not offered by this version: it keeps one copy", name);
+    }
+}
+
+void face_REPLICAOF(struct client *client, const struct args *args)
+{
+    replicaof(client, args, "REPLICAOF");
+}
+
+void face_SLAVEOF(struct client *client, const struct args *args)
+{
+    replicaof(client, args, "SLAVEOF");
+}
+
+static void refuse_stream(struct client *client, const char *name)
+{
+    reply_errorf(client_reply(client),
+                 "ERR %s is not offered by this version: it has no replication stream", name);
+}
+
+void face_REPLCONF(struct client *client, const struct args *args)
+{
+    (void)args;
+    refuse_stream(client, "REPLCONF");
+}
+
+void face_PSYNC(struct client *client, const struct args *args)
+{
+    (void)args;
+    refuse_stream(client, "PSYNC");
+}
+
+void face_SYNC(struct client *client, const struct args *args)
+{
+    (void)args;
+    refuse_stream(client, "SYNC");
+}
+
+void face_FAILOVER(struct client *client, const struct args *args)
+{
+    (void)args;
+    answer_error(client, "ERR FAILOVER is not offered by this version: it keeps one copy");
+}
+
+static bool read_wait(struct client *client, struct bytes replicas, struct bytes timeout,
+                      int64_t *timeout_ms)
+{
+    int64_t count = 0;
+    if (!number_parse_int64(replicas, &count)) {
+        answer_error(client, "ERR value is not an integer or out of range");
+    } else if (!number_parse_int64(timeout, timeout_ms) || *timeout_ms > INT64_MAX / 2000) {
+        answer_error(client, "ERR timeout is not an integer or out of range");
+    } else if (*timeout_ms < 0) {
+        answer_error(client, "ERR timeout is negative");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* No replica can ever answer, so there is nothing to wait for; the client's writes have been
+ * answered. */
+void face_WAIT(struct client *client, const struct args *args)
+{
+    int64_t timeout_ms = 0;
+    if (!read_wait(client, args->at[1], args->at[2], &timeout_ms)) return;
+    client_reply(client)->ops->integer(client_reply(client), 0);
+}
+
+/* Whether the log's disk has what this client wrote. */
+static bool is_durable(const struct client *client)
+{
+    struct service *service = client->face->options.service;
+    struct service_status status;
+    service->ops->status(service, &status);
+    return !lsn_before(status.durable, client->position.lsn);
+}
+
+static void answer_waitaof(struct reply *reply, bool durable)
+{
+    reply->ops->array(reply, 2);
+    reply->ops->integer(reply, durable ? 1 : 0);
+    reply->ops->integer(reply, 0);
+}
+
+static bool waitaof_step(struct client *client)
+{
+    bool durable = is_durable(client);
+    uint64_t until_us = client->later.until_us;
+    bool late = until_us != 0 && clock_now_us(client->face->options.clock) >= until_us;
+    if (!durable && !late) return false;
+    answer_waitaof(later_reply(client), durable);
+    later_done(client);
+    return true;
+}
+
+/* WAITAOF numlocal numreplicas timeout. With `durability always` an answered write is on disk
+ * already. */
+void face_WAITAOF(struct client *client, const struct args *args)
+{
+    int64_t local = 0, timeout_ms = 0;
+    if (!number_parse_int64(args->at[1], &local)) {
+        answer_error(client, "ERR value is not an integer or out of range");
+        return;
+    }
+    if (local < 0 || local > 1) {
+        answer_error(client, "ERR value is out of range, must be between 0 and 1");
+        return;
+    }
+    if (!read_wait(client, args->at[2], args->at[3], &timeout_ms)) return;
+    bool durable = is_durable(client);
+    if (durable || local == 0 || client->face->in_exec) {
+        answer_waitaof(client_reply(client), durable);
+        return;
+    }
+    uint64_t now_us = clock_now_us(client->face->options.clock);
+    uint64_t until_us = timeout_ms == 0 ? 0 : now_us + (uint64_t)timeout_ms * 1000;
+    later_begin(client, waitaof_step, WAIT_STEP_US, until_us);
+}
+
+/* --- Redis's own persistence --- */
+
+static void refuse_saving(struct client *client, const char *name)
+{
+    reply_errorf(client_reply(client),
+                 "ERR %s is not offered by this version: every acked write is in the log already",
+                 name);
+}
+
+void face_SAVE(struct client *client, const struct args *args)
+{
+    (void)args;
+    refuse_saving(client, "SAVE");
+}
+
+void face_BGSAVE(struct client *client, const struct args *args)
+{
+    (void)args;
+    refuse_saving(client, "BGSAVE");
+}
+
+void face_BGREWRITEAOF(struct client *client, const struct args *args)
+{
+    (void)args;
+    refuse_saving(client, "BGREWRITEAOF");
+}
+
+void face_LASTSAVE(struct client *client, const struct args *args)
+{
+    (void)args;
+    refuse_saving(client, "LASTSAVE");
+}
+
+/* SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] | ABORT. Every way loses nothing that was answered. */
+void face_SHUTDOWN(struct client *client, const struct args *args)
+{
+    bool save = false, nosave = false, abort = false, other = false, bad = false;
+    for (size_t i = 1; i < args->count; i++) {
+        if (bytes_is_word(args->at[i], "save")) save = true;
+        else if (bytes_is_word(args->at[i], "nosave")) nosave = true;
+        else if (bytes_is_word(args->at[i], "abort")) abort = true;
+        else if (bytes_is_word(args->at[i], "now") || bytes_is_word(args->at[i], "force"))
+            other = true;
+        else bad = true;
+    }
+    if (bad || (save && nosave) || (abort && (save || nosave || other))) {
+        answer_error(client, "ERR syntax error");
+    } else if (abort) {
+        answer_error(client, "ERR No shutdown in progress.");
+    } else {
+        struct redis_host *host = client->face->options.host;
+        trace_event(client->face->options.trace, TRACE_NOTICE, "redis", "shutdown_asked",
+                    "client=%" PRIu64 " peer=%s", client->id, client->peer);
+        client_close_soon(client);
+        host->shutdown(host);
+    }
+}
+
+/* --- What a stand-alone server without scripts says --- */
+
+/* FUNCTION FLUSH [ASYNC|SYNC]: there are no functions to remove. */
+void face_FUNCTION_FLUSH(struct client *client, const struct args *args)
+{
+    bool fits = args->count == 2 || (args->count == 3 && (bytes_is_word(args->at[2], "async") ||
+                                                          bytes_is_word(args->at[2], "sync")));
+    if (fits) {
+        answer_ok(client);
+    } else {
+        answer_error(client, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
+    }
+}
+
+static const char no_cluster[] = "ERR This instance has cluster support disabled";
+
+void face_CLUSTER(struct client *client, const struct args *args)
+{
+    (void)args;
+    answer_error(client, no_cluster);
+}
+
+void face_READONLY(struct client *client, const struct args *args)
+{
+    (void)args;
+    answer_error(client, no_cluster);
+}
+
+void face_READWRITE(struct client *client, const struct args *args)
+{
+    (void)args;
+    answer_error(client, no_cluster);
+}
+
+void face_ASKING(struct client *client, const struct args *args)
+{
+    (void)args;
+    answer_error(client, no_cluster);
+}
+
+void face_LOLWUT(struct client *client, const struct args *args)
+{
+    (void)args;
+    struct buffer text;
+    buffer_init(&text);
+    buffer_append_format(&text,
+                         "         .-.             .-.             .-.\n"
+                         "  .-.   (   )     .-.   (   )     .-.   (   )\n"
+                         "_(   )_(     )___(   )_(     )___(   )_(     )_\n"
+                         "------------------ the mark of the tide -------\n"
+                         "tidemark ver. %s, speaks Redis ver. " REDIS_VERSION_SPOKEN "\n",
+                         client->face->options.host->version);
+    client_reply(client)->ops->verbatim(client_reply(client), buffer_bytes(&text));
+    buffer_release(&text);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fake_service: calls that end when the test says so. */
+#ifndef TEST_FACE_REDIS_FAKE_SERVICE_H
+#define TEST_FACE_REDIS_FAKE_SERVICE_H
+
+#include "base/must.h"
+#include "command/command.h"
+#include "seam/entry.h"
+#include "seam/service.h"
+#include "test/face/redis/fake_clock.h"
+
+struct fake_service {
+    struct service base;
+    struct list calls; /* in flight, oldest first */
+    struct buffer log; /* what was submitted: a line a call, zero-terminated by fake_log() */
+    bool at_once;      /* reads are answered from inside submit: "+<command>" */
+    unsigned cancelled, unblocked, watches;
+    struct watch *watch; /* the last one */
+    struct service_listener *listener;
+    struct service_status status;
+    bool expiry;
+};
+
+/* "set a b", and for a transaction "<n watches> cmd; cmd". */
+static void fake_write_payload(struct buffer *out, struct bytes payload)
+{
+    struct payload_reader reader;
+    struct watched watched;
+    struct args args;
+    args_init(&args);
+    MUST(payload_read(&reader, payload) == ERR_OK);
+    if (reader.kind == ENTRY_TRANSACTION) buffer_append_format(out, "<%u>", reader.watches);
+    while (reader.watches > 0) MUST(payload_next_watch(&reader, &watched) == ERR_OK);
+    while (reader.commands > 0) {
+        uint8_t database;
+        const struct command *command;
+        MUST(payload_next_command(&reader, &database, &command, &args) == ERR_OK);
+        if (database != 0) buffer_append_format(out, " @%u", database);
+        for (size_t i = 0; i < args.count; i++) {
+            buffer_append_byte(out, ' ');
+            buffer_append(out, args.at[i]);
+        }
+        if (reader.commands > 0) buffer_append_byte(out, ';');
+    }
+    args_release(&args);
+}
+
+static void fake_submit(struct service *service, struct call *call)
+{
+    static const char *const kinds[] = {"read", "write", "wait", "local"};
+    struct fake_service *fake = CONTAINER_OF(service, struct fake_service, base);
+    buffer_append_text(&fake->log, kinds[call->kind]);
+    if (call->ordered) buffer_append_text(&fake->log, "*");
+    if (call->kind != CALL_LOCAL) fake_write_payload(&fake->log, call->payload);
+    buffer_append_text(&fake->log, "\n");
+    if (fake->at_once && call->kind == CALL_READ && !call->ordered) {
+        call->reply->ops->simple(call->reply, "READ");
+        call->done(call, CALL_ANSWERED);
+        return;
+    }
+    list_append(&fake->calls, &call->node);
+}
+
+static void fake_cancel_call(struct service *service, struct call *call)
+{
+    CONTAINER_OF(service, struct fake_service, base)->cancelled++;
+    list_remove(&call->node);
+}
+
+static bool fake_unblock(struct service *service, struct call *call)
+{
+    CONTAINER_OF(service, struct fake_service, base)->unblocked++;
+    list_remove(&call->node);
+    call->done(call, CALL_UNBLOCKED);
+    return true;
+}
+
+static void fake_watch(struct service *service, struct watch *watch)
+{
+    struct fake_service *fake = CONTAINER_OF(service, struct fake_service, base);
+    fake->watches++;
+    fake->watch = watch;
+}
+
+static void fake_unwatch(struct service *service, struct watch *watch)
+{
+    (void)watch;
+    CONTAINER_OF(service, struct fake_service, base)->watches--;
+}
+
+static struct stamp fake_service_now(struct service *service)
+{
+    (void)service;
+    return stamp_of_ms(FAKE_WALL_MS);
+}
+
+static void fake_listen_to(struct service *service, struct service_listener *listener)
+{
+    CONTAINER_OF(service, struct fake_service, base)->listener = listener;
+}
+
+static void fake_status(struct service *service, struct service_status *out)
+{
+    *out = CONTAINER_OF(service, struct fake_service, base)->status;
+}
+
+static void fake_describe(struct service *service, struct buffer *out)
+{
+    (void)service;
+    buffer_append_text(out, "db0:keys=1,expires=0,avg_ttl=0\r\n");
+}
+
+static void fake_set_expiry(struct service *service, bool on)
+{
+    CONTAINER_OF(service, struct fake_service, base)->expiry = on;
+}
+
+static void TEST_UNUSED fake_service_init(struct fake_service *fake)
+{
+    static const struct service_ops ops = {.submit = fake_submit,
+                                           .cancel = fake_cancel_call,
+                                           .unblock = fake_unblock,
+                                           .watch = fake_watch,
+                                           .unwatch = fake_unwatch,
+                                           .now = fake_service_now,
+                                           .listen = fake_listen_to,
+                                           .status = fake_status,
+                                           .describe = fake_describe,
+                                           .set_expiry = fake_set_expiry};
+    *fake = (struct fake_service){.base.ops = &ops, .expiry = true};
+    fake->status = (struct service_status){.mode = "local", .start_outcome = "fresh"};
+    list_init(&fake->calls);
+    buffer_init(&fake->log);
+}
+
+#endif
