@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keys: makes the keys machine of a shard over a world's stores, when the node asks for it. */
+#ifndef APP_KEYS_H
+#define APP_KEYS_H
+
+#include "seam/machine.h"
+#include "seam/world.h"
+
+/* Caller-owned; keys_init, then give &keys->maker to the node; keys_release when the node is about
+ * to be closed. */
+struct keys {
+    struct machine_maker maker;
+    struct world world;
+    uint64_t cache_bytes;
+    struct store *store; /* open, or NULL */
+};
+
+/* `cache_bytes` bounds what is kept in memory of what is on disk. `world` is copied. */
+void keys_init(struct keys *keys, const struct world *world, uint64_t cache_bytes);
+/* Closes the store, and so ends a flush under way: before the machine goes, whose records it reads.
+ */
+void keys_release(struct keys *keys);
+
+#endif

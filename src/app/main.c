@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program: reads its command line and runs one of its commands. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/run.h"
+#include "app/tools.h"
+
+#ifndef TIDEMARK_VERSION
+#define TIDEMARK_VERSION "0.1.0"
+#endif
+#ifndef TIDEMARK_COMMIT
+#define TIDEMARK_COMMIT "unknown"
+#endif
+
+static const char usage[] =
+    "Usage: tidemark COMMAND ...\n"
+    "\n"
+    "  server [CONFIG] [--option value ...]   serve the data in `dir` (default ./data)\n"
+    "  log dump DIR                           print every entry of a stopped server's log\n"
+    "  log verify DIR                         check every byte of it; changes nothing\n"
+    "  store digest DIR                       mark, digest and recount of a stopped server's data\n"
+    "  --help                                 this text; `tidemark server --help` lists the options\n"
+    "  --version                              version and commit\n"
+    "\n"
+    "DIR is the data directory, as in the option `dir`.\n"
+    "\n"
+    "Exit status: 0 clean; 1 usage or configuration; 2 the start was refused; 3 corruption;\n"
+    "4 a sync of the log failed; 5 digests differ; 6 the store failed.\n";
+
+static int usage_error(const char *what, const char *word)
+{
+    fprintf(stderr, "tidemark: %s%s%s\nTry `tidemark --help`.\n", what, word == NULL ? "" : " ",
+            word == NULL ? "" : word);
+    return EXIT_STATUS_USAGE;
+}
+
+static int run_tool(const char *group, int count, char **words)
+{
+    static const struct {
+        const char *group, *verb;
+        enum exit_status (*run)(const char *directory);
+    } tools[] = {
+        {"log", "dump", tool_log_dump},
+        {"log", "verify", tool_log_verify},
+        {"store", "digest", tool_store_digest},
+    };
+    if (count < 1) return usage_error("a verb is missing after", group);
+    for (size_t i = 0; i < sizeof tools / sizeof tools[0]; i++) {
+        if (strcmp(tools[i].group, group) != 0 || strcmp(tools[i].verb, words[0]) != 0) continue;
+        if (count != 2) return usage_error("exactly one DIR is wanted after", words[0]);
+        return (int)tools[i].run(words[1]);
+    }
+    return usage_error("there is no such command:", words[0]);
+}
+
+int main(int count, char **words)
+{
+    if (count < 2) {
+        fputs(usage, stderr);
+        return EXIT_STATUS_USAGE;
+    }
+    const char *command = words[1];
+    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 ||
+        strcmp(command, "help") == 0) {
+        fputs(usage, stdout);
+        return EXIT_STATUS_CLEAN;
+    }
+    if (strcmp(command, "--version") == 0) {
+        printf("tidemark %s (%s)\n", TIDEMARK_VERSION, TIDEMARK_COMMIT);
+        return EXIT_STATUS_CLEAN;
+    }
+    if (strcmp(command, "server") == 0) {
+        return (int)run_server(TIDEMARK_VERSION, (size_t)(count - 2),
+                               (const char *const *)(words + 2));
+    }
+    if (strcmp(command, "log") == 0 || strcmp(command, "store") == 0) {
+        return run_tool(command, count - 2, words + 2);
+    }
+    return usage_error("there is no such command:", command);
+}

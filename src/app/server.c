@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The wiring. Start: node (which opens the keys machine through `maker`), then, once it is ready,
+ * the face listens. Stop: the face stops listening, the node drains and flushes, the clients are
+ * closed. */
+#include "app/server.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "app/keys.h"
+#include "base/memory.h"
+#include "face/redis/redis.h"
+#include "node/node.h"
+
+struct server {
+    struct world world;
+    struct config *config;
+    struct server_host *host;
+    struct keys keys;
+    struct node *node;
+    struct node_listener node_listener;
+    struct redis_face *redis;
+    struct redis_host redis_host;
+    struct config_watch config_watch;
+    struct task end; /* tells the host, outside every call */
+    enum exit_status status;
+    bool stopping;
+};
+
+enum exit_status exit_status_of(enum err err)
+{
+    switch (err) {
+    case ERR_OK: return EXIT_STATUS_CLEAN;
+    case ERR_CONFIG: return EXIT_STATUS_USAGE;
+    case ERR_CORRUPT: return EXIT_STATUS_CORRUPT;
+    case ERR_PENDING:
+    case ERR_NOT_FOUND:
+    case ERR_EXISTS:
+    case ERR_IO:
+    case ERR_SPACE:
+    case ERR_LIMIT:
+    case ERR_PROTOCOL:
+    case ERR_REFUSED:
+    case ERR_NOT_LEADER:
+    case ERR_SHUT: break;
+    }
+    return EXIT_STATUS_REFUSED;
+}
+
+/* --- The node --- */
+
+static struct node_options node_options_of(const struct config *config)
+{
+    static const enum log_durability durabilities[] = {
+        [CONFIG_DURABILITY_ALWAYS] = LOG_ALWAYS,
+        [CONFIG_DURABILITY_EVERYSEC] = LOG_EVERYSEC,
+        [CONFIG_DURABILITY_NONE] = LOG_NONE,
+    };
+    return (struct node_options){
+        .directory = (const char *)config_text(config, CONFIG_DIR).data,
+        .durability = durabilities[config_enum(config, CONFIG_DURABILITY)],
+        .log_direct = config_enum(config, CONFIG_LOG_SYNC) != CONFIG_LOG_SYNC_FDATASYNC,
+        .segment_bytes = config_size(config, CONFIG_LOG_SEGMENT_SIZE),
+        .reserve_bytes = config_size(config, CONFIG_LOG_RESERVE_SIZE),
+        .flush_bytes_min = config_size(config, CONFIG_FLUSH_BUDGET_MIN),
+        .flush_bytes_max = config_size(config, CONFIG_FLUSH_BUDGET_MAX),
+    };
+}
+
+static void end_task(struct task *task)
+{
+    struct server *server = CONTAINER_OF(task, struct server, end);
+    server->host->ended(server->host, server->status);
+}
+
+static void end(struct server *server, enum exit_status status)
+{
+    server->status = status;
+    clock_defer(server->world.clock, &server->end);
+}
+
+static void node_ready(struct node_listener *listener)
+{
+    struct server *server = CONTAINER_OF(listener, struct server, node_listener);
+    if (server->stopping) return;
+    struct why why;
+    if (redis_listen(server->redis, &why) != ERR_OK) {
+        trace_event(server->world.trace, TRACE_WARNING, "server", "listen_failed", "why=\"%s\"",
+                    why.text);
+        server->status = EXIT_STATUS_REFUSED;
+        server_stop(server);
+        return;
+    }
+    if (server->host->ready != NULL) server->host->ready(server->host);
+}
+
+static void node_failed(struct node_listener *listener, enum node_failure failure,
+                        const struct why *why)
+{
+    struct server *server = CONTAINER_OF(listener, struct server, node_listener);
+    static const struct {
+        const char *event;
+        enum exit_status status;
+    } failures[] = {
+        [NODE_FAILED_LOG] = {"log_failed", EXIT_STATUS_LOG_SYNC},
+        [NODE_FAILED_STORE] = {"store_failed", EXIT_STATUS_STORE},
+        [NODE_FAILED_CORRUPT] = {"corrupt", EXIT_STATUS_CORRUPT},
+    };
+    trace_event(server->world.trace, TRACE_WARNING, "server", failures[failure].event,
+                "why=\"%s\" exit_status=%d", why->text, (int)failures[failure].status);
+    redis_unlisten(server->redis);
+    end(server, failures[failure].status);
+}
+
+static void node_stopped(struct node_listener *listener)
+{
+    struct server *server = CONTAINER_OF(listener, struct server, node_listener);
+    trace_event(server->world.trace, TRACE_NOTICE, "server", "stopped", "exit_status=%d",
+                (int)server->status);
+    end(server, server->status);
+}
+
+/* --- The face --- */
+
+static void redis_shutdown(struct redis_host *host)
+{
+    server_stop(CONTAINER_OF(host, struct server, redis_host));
+}
+
+static uint64_t redis_used_memory(struct redis_host *host)
+{
+    struct server *server = CONTAINER_OF(host, struct server, redis_host);
+    return server->host->used_memory == NULL ? 0 : server->host->used_memory(server->host);
+}
+
+static uint64_t redis_used_cpu(struct redis_host *host, bool user)
+{
+    struct server *server = CONTAINER_OF(host, struct server, redis_host);
+    return server->host->used_cpu_us == NULL ? 0 : server->host->used_cpu_us(server->host, user);
+}
+
+static enum err configured(struct config_watch *watch, const struct config *config,
+                           enum config_id id, struct why *why)
+{
+    (void)why;
+    struct server *server = CONTAINER_OF(watch, struct server, config_watch);
+    struct node_options options = node_options_of(config);
+    if (id == CONFIG_DURABILITY) node_set_durability(server->node, options.durability);
+    if (id == CONFIG_FLUSH_BUDGET_MIN || id == CONFIG_FLUSH_BUDGET_MAX) {
+        node_set_flush_bytes(server->node, options.flush_bytes_min, options.flush_bytes_max);
+    }
+    if (id == CONFIG_LOGLEVEL && server->world.trace != NULL) {
+        server->world.trace->least = (enum trace_level)config_enum(config, CONFIG_LOGLEVEL);
+    }
+    return ERR_OK;
+}
+
+/* --- Life --- */
+
+enum err server_open(struct server **out, const struct world *world, struct config *config,
+                     struct server_host *host, enum exit_status *status, struct why *why)
+{
+    *out = NULL;
+    struct server *server = memory_zeroed(1, sizeof *server);
+    server->world = *world;
+    server->config = config;
+    server->host = host;
+    keys_init(&server->keys, world, config_size(config, CONFIG_CACHE_SIZE));
+    struct machine_maker *maker = &server->keys.maker;
+    if (host->observe != NULL) maker = host->observe(host, maker);
+    server->node_listener = (struct node_listener){node_ready, node_failed, node_stopped};
+    server->end.run = end_task;
+    struct node_options options = node_options_of(config);
+    enum err err = node_open(&server->node, world, maker, &options, &server->node_listener, why);
+    if (err != ERR_OK) {
+        *status = exit_status_of(err);
+        keys_release(&server->keys);
+        memory_free(server);
+        return err;
+    }
+    server->redis_host = (struct redis_host){
+        .shutdown = redis_shutdown,
+        .version = host->version,
+        .process_id = host->process_id,
+        .used_memory = redis_used_memory,
+        .used_cpu_us = redis_used_cpu,
+        .config_file = host->config_file,
+    };
+    struct redis_options redis = {.clock = world->clock,
+                                  .net = world->net,
+                                  .disk = world->disk,
+                                  .entropy = world->entropy,
+                                  .trace = world->trace,
+                                  .config = config,
+                                  .service = node_service(server->node),
+                                  .host = &server->redis_host};
+    redis_open(&server->redis, &redis);
+    server->config_watch.changed = configured;
+    config_watch(config, &server->config_watch);
+    *out = server;
+    return ERR_OK;
+}
+
+void server_stop(struct server *server)
+{
+    if (server->stopping) return;
+    server->stopping = true;
+    redis_unlisten(server->redis);
+    node_stop(server->node);
+}
+
+void server_close(struct server *server)
+{
+    if (server == NULL) return;
+    config_unwatch(&server->config_watch);
+    redis_close(server->redis);
+    keys_release(&server->keys);
+    node_close(server->node);
+    clock_cancel(server->world.clock, &server->end);
+    memory_free(server);
+}
