@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The tidemark authors
+"""A file system that runs full: writes are refused with a clear error, reads and DEL go on, and
+writes come back, without a restart, when there is space again. Nothing acked is lost."""
+import os
+import random
+import subprocess
+import time
+
+from lib import (Failure, ReplyError, Server, ServerDied, expect, expect_true, run, skip,
+                 temp_folder, wait_until)
+
+DISK_MIB = 96
+BALLAST_MIB = 32
+SMALL = {"log_segment_size": "1m", "log_reserve_size": "4m", "flush_budget_min": "1m",
+         "flush_budget_max": "2m", "cache_size": "8m"}
+VALUE_BYTES = 8000
+
+
+class SmallDisk:
+    """A file system of its own, with a ballast file that can be removed."""
+
+    def __init__(self, kind):
+        if os.geteuid() != 0:
+            skip("mount needs root")
+        self.folder = temp_folder("disk")
+        self.mount = os.path.join(self.folder, "mount")
+        os.mkdir(self.mount)
+        if kind == "tmpfs":
+            self._try("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", self.mount)
+        else:
+            image = os.path.join(self.folder, "image")
+            with open(image, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, DISK_MIB << 20)
+            self._try("mkfs.ext4", "-q", "-F", "-m", "0", image)
+            self._try("mount", "-o", "loop", image, self.mount)
+        self.ballast = [os.path.join(self.mount, name) for name in ("ballast1", "ballast2")]
+        for path in self.ballast:
+            with open(path, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, BALLAST_MIB << 19)
+
+    @staticmethod
+    def _try(*command):
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, timeout=60, check=False)
+        except FileNotFoundError:
+            skip(f"{command[0]} is not installed")
+        if done.returncode != 0:
+            skip(f"{' '.join(command)}: {done.stderr.decode('utf-8', 'replace').strip()}")
+
+    def free(self):
+        facts = os.statvfs(self.mount)
+        return facts.f_bavail * facts.f_frsize
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["umount", "-l", self.mount], stdin=subprocess.DEVNULL, timeout=60,
+                       check=False)
+
+
+def value_of(number):
+    """Not compressible, and known."""
+    return random.Random(number).randbytes(VALUE_BYTES)
+
+
+def fill(client, acked, most=40000):
+    """SETs until one is refused; returns the error."""
+    for number in range(len(acked), most):
+        reply = client.ask("SET", f"k:{number}", value_of(number))
+        if isinstance(reply, ReplyError):
+            return reply
+        expect(reply, "OK")
+        acked.append(number)
+    raise Failure(f"{most} values of {VALUE_BYTES} bytes fit on a disk of {DISK_MIB} MiB")
+
+
+def check_reads(client, numbers):
+    for number in numbers:
+        expect(client.call("GET", f"k:{number}"), value_of(number), f"k:{number}")
+
+
+def writes_work(client, deleted):
+    reply = client.ask("SET", "back", "again")
+    if isinstance(reply, ReplyError):
+        expect(reply.code, "MISCONF", "the error while there is no space")
+        return False
+    deleted.discard("back")
+    return True
+
+
+def start_on_a_full_disk(server, disk):
+    """It serves, or says that there is no space and serves when there is."""
+    try:
+        server.start()
+    except ServerDied as died:
+        expect(died.status, 2, "the status of a start without space")
+        print("    the start was refused: " + server.log_tail(1).strip())
+        os.remove(disk.ballast[1])
+        server.start()
+
+
+def the_disk_runs_full(kind):
+    with SmallDisk(kind) as disk, Server(folder=None, **SMALL) as server:
+        server.stop()
+        server.data = os.path.join(disk.mount, "data")
+        server.start()
+        acked, deleted = [], set()
+        with server.client(timeout=30) as client:
+            refused = fill(client, acked)
+            print(f"    {kind}: full after {len(acked)} values, {disk.free() >> 10} KiB free: "
+                  f"{refused}")
+            expect(refused.code, "MISCONF", "the code of the refusal")
+            expect_true(disk.free() > 0, "the reserve was kept")
+            expect_true(len(acked) * VALUE_BYTES > (DISK_MIB - BALLAST_MIB) << 18,
+                        "a good part of the disk was used")
+            # Reads and what frees space go on; all that adds data is refused, whatever its type.
+            check_reads(client, acked[::50])
+            for command in (["RPUSH", "l", "x" * 100], ["HSET", "h", "f", "v"], ["INCR", "n"],
+                            ["MSET", "a", 1, "b", 2]):
+                expect(client.ask(*command).code, "MISCONF", command[0])
+            for number in acked[:20]:
+                expect(client.call("DEL", f"k:{number}"), 1, "DEL on a full disk")
+                deleted.add(number)
+            expect(client.call("GET", f"k:{acked[0]}"), None)
+            expect(client.info("tidemark")["low_space"], "1")
+            expect(client.info("persistence")["aof_last_write_status"], "err")
+            # The same process goes on when there is space again.
+            expect_true(server.is_running(), "the server runs")
+            os.remove(disk.ballast[0])
+            wait_until(lambda: writes_work(client, deleted), 20, "writes coming back", pause=0.2)
+            extra = range(100)
+            for number in extra:  # the store's own work may make it refuse again for a while
+                wait_until(lambda n=number: client.ask("SET", f"extra:{n}", value_of(n)) == "OK",
+                           20, f"write {number} of 100 more", pause=0.2)
+            # And it can run full again.
+            again = fill(client, acked)
+            expect(again.code, "MISCONF")
+        server.kill()
+        start_on_a_full_disk(server, disk)
+        with server.client(timeout=30) as client:
+            check_reads(client, [n for n in acked if n not in deleted])
+            for number in deleted:
+                expect(client.call("GET", f"k:{number}"), None, f"deleted k:{number}")
+            expect(client.call("GET", "back"), b"again")
+            expect(client.call("MGET", *(f"extra:{n}" for n in extra)),
+                   [value_of(n) for n in extra])
+            expect(client.call("DBSIZE"), len(acked) - len(deleted) + 1 + len(extra))
+
+
+def a_full_tmpfs():
+    the_disk_runs_full("tmpfs")
+
+
+def a_full_ext4():
+    the_disk_runs_full("ext4")
+
+
+def deleting_frees_space_for_new_writes():
+    """What DEL frees comes back by the store's own cleaning, without help from outside."""
+    with SmallDisk("tmpfs") as disk, Server(**SMALL) as server:
+        server.stop()
+        server.data = os.path.join(disk.mount, "data")
+        server.start()
+        acked = []
+        with server.client(timeout=30) as client:
+            fill(client, acked)
+            for number in acked:
+                expect(client.call("DEL", f"k:{number}"), 1)
+            wait_until(lambda: writes_work(client, set()), 60, "writes coming back", pause=0.5)
+            expect(client.call("DBSIZE"), 1)
+
+
+def there_is_no_space_for_a_new_directory():
+    with SmallDisk("tmpfs") as disk, Server(**{**SMALL, "log_segment_size": "32m"}) as server:
+        server.stop()
+        server.data = os.path.join(disk.mount, "data")
+        with open(os.path.join(disk.mount, "more"), "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, disk.free() - (8 << 20))
+        server.start(wait=False)
+        time.sleep(0.1)
+        expect(server.wait_exit(), 2, "exit status")
+        os.remove(os.path.join(disk.mount, "more"))
+        server.start()  # what the refused start left behind is no obstacle
+        with server.client() as client:
+            expect(client.call("SET", "a", 1), "OK")
+
+
+if __name__ == "__main__":
+    run(a_full_tmpfs, a_full_ext4, deleting_frees_space_for_new_writes,
+        there_is_no_space_for_a_new_directory)
