@@ -5,6 +5,7 @@
  *   - `[` without `]` ends with the pattern; `[]` matches nothing, `[^]` any byte;
  *   - `[z-a]` is `[a-z]`; a range needs three bytes, and the third may be `]`;
  *   - a backslash that ends the pattern stands for itself;
+ *   - more than GLOB_STARS_MAX parts that begin with `*` match nothing;
  *   - inside a class an escaped byte is compared with its case even when the rest ignores case.
  *
  * Bytes are unsigned here (Redis compares ranges by the platform's char).
@@ -80,12 +81,14 @@ bool glob_match(struct bytes pattern, struct bytes text, bool ignore_case)
     const uint8_t *at = text.data, *end = text.data + text.size;
     const uint8_t *star = NULL; /* the pattern after the last `*`, and where it was tried last */
     const uint8_t *tried = NULL;
+    size_t stars = 0;
     while (at < end) {
         if (glob.steps++ >= GLOB_STEPS_MAX) return false;
         if (glob.at < glob.end && *glob.at == '*') {
             star = ++glob.at;
             tried = at;
             if (glob.at == glob.end) return true;
+            if (*glob.at != '*' && ++stars > GLOB_STARS_MAX) return false;
             continue;
         }
         if (glob.at < glob.end && match_one(&glob, *at, ignore_case)) {

@@ -7,7 +7,7 @@
 
 /* Whether the whole of `text` matches. Iterative; work is bounded by pattern size x text size,
  * and by GLOB_STEPS_MAX steps, after which the answer is false. */
-enum { GLOB_STEPS_MAX = 1 << 22 };
+enum { GLOB_STEPS_MAX = 1 << 22, GLOB_STARS_MAX = 1000 };
 bool glob_match(struct bytes pattern, struct bytes text, bool ignore_case);
 
 #endif

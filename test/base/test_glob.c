@@ -254,3 +254,16 @@ TEST(glob, more_steps_than_allowed_are_no_match)
     memory_free(pattern);
     memory_free(text);
 }
+
+TEST(glob, more_than_a_thousand_starred_parts_are_no_match)
+{
+    enum { PARTS = GLOB_STARS_MAX + 1 };
+    uint8_t text[PARTS], pattern[2 * PARTS];
+    for (size_t i = 0; i < PARTS; i++) {
+        text[i] = 'a';
+        pattern[2 * i] = '*';
+        pattern[2 * i + 1] = '?';
+    }
+    assert_true(glob_match(bytes_of(pattern, 2 * GLOB_STARS_MAX), bytes_of(text, PARTS), false));
+    assert_false(glob_match(bytes_of(pattern, 2 * PARTS), bytes_of(text, PARTS), false));
+}
