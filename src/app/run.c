@@ -124,6 +124,14 @@ static uint64_t used_cpu_us(struct server_host *host, bool user)
     return real_process_cpu_us(user);
 }
 
+static void log_sync(struct server_host *host, const char **method, const char **place)
+{
+    struct real_sync_status status;
+    real_sync_status(CONTAINER_OF(host, struct run, host)->real, &status);
+    *method = status.method;
+    *place = status.place;
+}
+
 static void warn_without_effect(struct run *run)
 {
     struct buffer names;
@@ -180,6 +188,7 @@ enum exit_status run_server(const char *version, size_t count, const char *const
         .host = {.ended = server_ended,
                  .used_memory = used_memory,
                  .used_cpu_us = used_cpu_us,
+                 .log_sync = log_sync,
                  .process_id = real_process_id(),
                  .version = version},
         .signals.asked = asked_to_stop,

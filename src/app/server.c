@@ -139,6 +139,13 @@ static uint64_t redis_used_cpu(struct redis_host *host, bool user)
     return server->host->used_cpu_us == NULL ? 0 : server->host->used_cpu_us(server->host, user);
 }
 
+static void redis_log_sync(struct redis_host *host, const char **method, const char **place)
+{
+    struct server *server = CONTAINER_OF(host, struct server, redis_host);
+    *method = *place = "unknown";
+    if (server->host->log_sync != NULL) server->host->log_sync(server->host, method, place);
+}
+
 static enum err configured(struct config_watch *watch, const struct config *config,
                            enum config_id id, struct why *why)
 {
@@ -184,6 +191,7 @@ enum err server_open(struct server **out, const struct world *world, struct conf
         .process_id = host->process_id,
         .used_memory = redis_used_memory,
         .used_cpu_us = redis_used_cpu,
+        .log_sync = redis_log_sync,
         .config_file = host->config_file,
     };
     struct redis_options redis = {.clock = world->clock,

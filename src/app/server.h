@@ -23,6 +23,8 @@ struct server_host {
     /* Figures of the process for INFO; NULL: shown as zero. */
     uint64_t (*used_memory)(struct server_host *host);
     uint64_t (*used_cpu_us)(struct server_host *host, bool user);
+    void (*log_sync)(struct server_host *host, const char **method,
+                     const char **place); /* NULL is fine */
     /* May put a machine of its own between the node and the keys machine, to watch; NULL: nobody
      * does. */
     struct machine_maker *(*observe)(struct server_host *host, struct machine_maker *maker);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who carries a disk request out.
  *
- *   DISK_WRITE_SYNC, DISK_WRITE   inline on the loop while that is fast (real/place.h), else the
- * log's own thread; long ones always go to the thread everything else               a pool of two
- * threads
+ *   DISK_WRITE_SYNC, DISK_WRITE   inline on the loop while that is fast (real/place.h), else, and
+ *                                 when they are long, on the log's own thread
+ *   everything else               a pool of two threads
  *
  * Inline means within submit(); done() still comes later in the same turn, from a deferred task. */
 #include "real/disk.h"
@@ -43,7 +43,7 @@ static void disk_measure(struct disk_real *disk, const struct disk_request *requ
     if (place == NULL || request->err != ERR_OK) return;
     uint64_t median = place_median_us(place);
     if (!place_note(place, request->world)) return;
-    trace_event(disk->trace, TRACE_NOTICE, "disk", "write_place", "op=%s place=%s median_us=%llu",
+    trace_event(disk->trace, TRACE_VERBOSE, "disk", "write_place", "op=%s place=%s median_us=%llu",
                 request->op == DISK_WRITE_SYNC ? "write_sync" : "write",
                 place->thread ? "thread" : "inline", (unsigned long long)median);
 }

@@ -18,8 +18,7 @@ struct real_world; /* fields: real/world.c */
 /* How DISK_WRITE_SYNC makes bytes durable. */
 enum real_log_sync {
     REAL_LOG_SYNC_AUTO,      /* direct where the file system takes it, else fdatasync */
-    REAL_LOG_SYNC_DIRECT,    /* one synced write past the page cache; opening fails where that is
-                                refused */
+    REAL_LOG_SYNC_DIRECT,    /* one write past the page cache; opening fails where it is refused */
     REAL_LOG_SYNC_FDATASYNC, /* write, then fdatasync */
 };
 
@@ -43,15 +42,14 @@ MUST_USE enum err real_world_open(struct real_world **world, const struct real_o
 /* Runs turns until real_world_stop, whose turn is finished first. May be called again. */
 void real_world_run(struct real_world *world);
 void real_world_stop(struct real_world *world); /* on the loop: from an event or a task */
-/* Lets streams that were closed with `flush` end (a second at most), then closes all. Stores and
- * files are the callers' to close before; what is still under way completes unheard. NULL is
- * fine. */
+/* Waits for disk work under way, lets streams that were closed with `flush` end (a second at most),
+ * then closes all. Streams, listeners, stores and files are the callers' to close before; no done()
+ * of a request is called any more. NULL is fine. */
 void real_world_close(struct real_world *world);
 
 /* How synced writes are made now, for people; constant texts. */
 struct real_sync_status {
-    const char
-        *method; /* "direct" or "fdatasync": of the file that was opened last for direct writes */
+    const char *method; /* "direct" or "fdatasync": of the last file opened for direct writes */
     const char *place;  /* "inline": on the loop; "thread": on a helper thread */
     uint64_t median_us; /* of the last writes; 0 before the first */
 };
@@ -59,7 +57,7 @@ void real_sync_status(const struct real_world *world, struct real_sync_status *o
 
 /* ---- Without a loop ---- */
 
-/* A disk that answers run() only. On failure *disk is NULL. */
+/* A disk that answers run() only. */
 void real_disk_open(struct disk **disk, enum real_log_sync log_sync);
 void real_disk_close(struct disk *disk); /* gives up its DISK_LOCKs; NULL is fine */
 

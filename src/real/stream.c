@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A stream's life:
  *
- *   OPEN --close()-----------------------------------> CLOSED   the handle is libuv's until its
- * callback
- *     `--close(flush), something is on its way--> LINGER --sent and the peer's end seen, or 1 s--^
+ *   OPEN --close()----------------------------------------------> CLOSED   libuv's until it lets go
+ *     `--close(flush), not all has arrived--> LINGER --the peer's end, or 1 s--^
  *
  * OPEN has an owner, who hears received(), drained() and ended(); after close() nobody hears
  * anything. A failed send ends the stream too, but the owner hears of it from a deferred task,
  * never from inside its own send().
  *
  * LINGER sends what is unsent, then its own end (shutdown), then reads and drops until the peer
- * ends as well. Closing a socket with unread bytes would make the kernel reset the connection, and
- * the last reply could be lost.
+ * ends as well. Closing a socket that has unread bytes, or gets some later, makes the kernel reset
+ * the connection and drop what the peer has not confirmed: the last reply could be lost.
  *
  * Sending: first one direct write. What the peer does not take is copied into `waiting`; while
  * libuv writes `sending`, `waiting` grows, and the two change places when it is done. */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -226,19 +226,22 @@ void stream_real_pause(struct stream *stream, bool paused)
     if (stream->owner != NULL) stream_read(stream, !paused);
 }
 
-static bool stream_has_unread(const struct stream *stream)
+/* Whether closing the socket now could reset the connection before the peer has all of it: there
+ * is something from it that nobody read, or it has not confirmed all yet and may still say more. */
+static bool stream_is_busy(const struct stream *stream)
 {
-    int unread = 0;
+    int unread = 0, unconfirmed = 0;
     int descriptor = stream_descriptor(stream);
-    return descriptor >= 0 && ioctl(descriptor, FIONREAD, &unread) == 0 && unread > 0;
+    if (descriptor < 0 || stream->ended) return false;
+    if (ioctl(descriptor, FIONREAD, &unread) == 0 && unread > 0) return true;
+    return ioctl(descriptor, SIOCOUTQ, &unconfirmed) == 0 && unconfirmed > 0;
 }
 
 void stream_real_close(struct stream *stream, bool flush)
 {
     MUST(stream->phase == STREAM_OPEN);
     stream->owner = NULL;
-    bool waits = flush && !stream->broken &&
-                 (stream->writing || (!stream->ended && stream_has_unread(stream)));
+    bool waits = flush && !stream->broken && (stream->writing || stream_is_busy(stream));
     if (!waits) {
         stream_finish(stream);
         return;

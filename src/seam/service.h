@@ -83,8 +83,6 @@ struct service_status {
     uint64_t calls_waiting, waiters, expired_keys;
     bool low_space; /* writes are refused until space returns */
     int64_t clock_jump_ms;
-    const char *log_sync; /* "direct", "fdatasync"; and where: "inline", "thread" */
-    const char *log_sync_place;
 };
 
 struct service_ops {

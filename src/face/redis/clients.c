@@ -164,6 +164,10 @@ void face_CLIENT_SETINFO(struct client *client, const struct args *args)
 
 void face_CLIENT_REPLY(struct client *client, const struct args *args)
 {
+    if (client->face->in_exec) { /* it would cut the reply of EXEC in half */
+        answer_error(client, "ERR CLIENT REPLY is not allowed inside a transaction");
+        return;
+    }
     if (bytes_is_word(args->at[2], "on")) {
         client->reply_off = client->reply_skip = client->reply_skip_next = false;
         answer_ok(client);

@@ -165,6 +165,9 @@ static void section_tidemark(const struct info *info)
     for (size_t i = 0; i < sizeof status->mark.history.id; i++) {
         buffer_append_format(info->out, "%02x", status->mark.history.id[i]);
     }
+    const char *method = "unknown", *place = "unknown";
+    struct redis_host *host = info->face->options.host;
+    if (host->log_sync != NULL) host->log_sync(host, &method, &place);
     uint64_t mean = status->syncs == 0 ? 0 : status->sync_us_total / status->syncs;
     static const char *const durabilities[] = {"always", "everysec", "none"};
     buffer_append_format(
@@ -173,12 +176,13 @@ static void section_tidemark(const struct info *info)
         "start_gap_entries:%" PRIu64 "\r\nstart_us:%" PRIu64 "\r\nlog_bytes:%" PRIu64
         "\r\nunflushed_bytes:%" PRIu64 "\r\nlog_batches:%" PRIu64 "\r\nlog_entries:%" PRIu64
         "\r\nlog_syncs:%" PRIu64 "\r\nlog_sync_us_mean:%" PRIu64 "\r\nlog_sync_us_last:%" PRIu64
+        "\r\nlog_sync_method:%s\r\nlog_sync_place:%s"
         "\r\ncalls_in_order:%" PRIu64 "\r\nlow_space:%d\r\nclock_jump_ms:%" PRId64 "\r\n",
         status->mark.epoch.number, status->mark.epoch.copy, status->mode,
         durabilities[config_enum(info->face->options.config, CONFIG_DURABILITY)],
         status->start_outcome, status->start_gap_entries, status->start_us, status->log_bytes,
         status->unflushed_bytes, status->batches, status->entries, status->syncs, mean,
-        status->sync_us_last, status->calls_waiting, status->low_space ? 1 : 0,
+        status->sync_us_last, method, place, status->calls_waiting, status->low_space ? 1 : 0,
         status->clock_jump_ms);
 }
 

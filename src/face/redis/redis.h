@@ -24,6 +24,8 @@ struct redis_host {
     uint64_t process_id;
     uint64_t (*used_memory)(struct redis_host *host);            /* bytes of the process */
     uint64_t (*used_cpu_us)(struct redis_host *host, bool user); /* of the process */
+    /* How and where the log is synced now ("direct", "inline"), for INFO; NULL: nobody knows. */
+    void (*log_sync)(struct redis_host *host, const char **method, const char **place);
     const char *config_file; /* NULL: none, CONFIG REWRITE is refused */
 };
 
