@@ -49,7 +49,9 @@ static size_t identity_format(const struct identity *identity, char out[IDENTITY
     return (size_t)body + (size_t)tail;
 }
 
-static enum err identity_parse(const char *text, struct identity *identity, struct why *why)
+/* `text` has a zero behind its `size` bytes. */
+static enum err identity_parse(const char *text, size_t size, struct identity *identity,
+                               struct why *why)
 {
     unsigned version = 0;
     char history[33] = "";
@@ -69,8 +71,7 @@ static enum err identity_parse(const char *text, struct identity *identity, stru
     }
     char again[IDENTITY_BYTES_MAX];
     if (fits) {
-        size_t size = identity_format(&read, again);
-        fits = size == strlen(text) && memcmp(again, text, size) == 0;
+        fits = identity_format(&read, again) == size && memcmp(again, text, size) == 0;
     }
     if (!fits) return why_fail(why, ERR_CORRUPT, "the identity file does not read");
     *identity = read;
@@ -94,7 +95,7 @@ enum err identity_read(struct disk *disk, const char *directory, struct identity
     (void)disk_run(disk, &close);
     if (err != ERR_OK) return why_fail(why, err, "%s: %s", path, read.why.text);
     text[read.moved] = 0;
-    err = identity_parse(text, identity, why);
+    err = identity_parse(text, read.moved, identity, why);
     if (err != ERR_OK) why_prefix(why, path);
     return err;
 }

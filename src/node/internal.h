@@ -11,13 +11,16 @@
 #include "node/waiters.h"
 
 /*   OPENING --own epoch entry applied--> SERVING --node_stop--> DRAINING --queue empty--> FLUSHING
- * --> STOPPED any --log, store or bytes failed--> FAILED OPENING: calls are refused (-LOADING).
- * DRAINING: refused, those in the queue are answered. FAILED: nothing is answered any more. */
+ *     --all is flushed, or the disk is full--> CLOSING --the log is quiet--> STOPPED
+ *   any but STOPPED --log, store or bytes failed--> FAILED
+ * OPENING: calls are refused (-LOADING). DRAINING: refused, those in the queue are answered.
+ * FAILED: nothing is answered any more. */
 enum node_phase {
     NODE_OPENING,
     NODE_SERVING,
     NODE_DRAINING,
     NODE_FLUSHING,
+    NODE_CLOSING,
     NODE_STOPPED,
     NODE_FAILED,
 };
@@ -33,7 +36,6 @@ enum call_place {
 /* A call without a client: an entry that the node itself proposed, or whose client has gone. */
 struct ghost {
     struct call call;
-    struct list node;
 };
 
 /* A read, out of the order, whose records are being fetched. */
@@ -66,18 +68,18 @@ struct node {
     struct list order;
     uint64_t order_count;
     struct lsn committed;
-    struct task push;  /* end of the turn: hand the forming batch to the log */
-    struct task apply; /* later in the turn: apply what is committed */
+    struct task push;   /* end of the turn: hand the forming batch to the log */
+    struct task apply;  /* later in the turn: apply what is committed */
+    struct timer again; /* in the next turn: go on with a long row of entries */
     bool applying;
     bool stalled; /* the head of the order waits for stall_warm */
     bool held;    /* too much is unflushed: no apply until the flush is done */
     struct machine_warm stall_warm;
     struct list parked;
-    struct list ghosts; /* spare ones */
 
     struct waiters waiters;
     struct watches watches;
-    struct args scratch;
+    struct args scratch, named_scratch; /* one may be in use while an entry is appended */
     struct buffer proposals;
 
     /* Upkeep. */
@@ -112,7 +114,7 @@ void node_run(struct node *node); /* apply what may be applied, answer what may 
 bool node_append(struct node *node, struct call *call, struct bytes payload);
 void node_append_ghost(struct node *node, struct bytes payload);
 void node_append_proposals(struct node *node, const struct buffer *proposals);
-struct ghost *node_ghost(struct node *node);
+struct ghost *node_ghost(void);
 void node_ghost_done(struct call *call, enum call_end end);
 void node_log_advanced(struct log_listener *listener);
 void node_log_failed(struct log_listener *listener, const struct why *why);
@@ -129,6 +131,7 @@ bool node_wait_cancel(struct node *node, struct call *call);
 bool node_wait_unblock(struct node *node, struct call *call);
 void node_wait_retry(struct node *node); /* attempts that the log had no room for */
 void node_wait_end_all(struct node *node);
+void node_wait_forget(struct node *node); /* frees waiters without a word to their calls */
 
 /* upkeep.c */
 void node_upkeep_start(struct node *node);

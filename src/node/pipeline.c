@@ -12,6 +12,7 @@
 #include "node/internal.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/plant.h"
@@ -54,11 +55,6 @@ static void call_end(struct call *call, enum call_end end)
     call->done(call, end);
 }
 
-static void call_refuse(struct call *call, const char *error)
-{
-    call->reply->ops->error(call->reply, error);
-    call->done(call, CALL_REFUSED);
-}
 
 void node_ghost_done(struct call *call, enum call_end end)
 {
@@ -67,9 +63,8 @@ void node_ghost_done(struct call *call, enum call_end end)
     memory_free(ghost);
 }
 
-struct ghost *node_ghost(struct node *node)
+struct ghost *node_ghost(void)
 {
-    (void)node;
     struct ghost *ghost = memory_zeroed(1, sizeof *ghost);
     ghost->call.kind = CALL_WRITE;
     ghost->call.reply = reply_nobody();
@@ -96,6 +91,7 @@ static void order_take(struct node *node, struct call *call)
 
 bool node_append(struct node *node, struct call *call, struct bytes payload)
 {
+    if (node->phase == NODE_FAILED || node->phase == NODE_STOPPED) return false;
     read_clock(node);
     struct stamp stamp = hlc_next(&node->hlc, node->wall_ms, node->boot_ms);
     struct lsn at;
@@ -110,7 +106,7 @@ bool node_append(struct node *node, struct call *call, struct bytes payload)
 
 void node_append_ghost(struct node *node, struct bytes payload)
 {
-    struct ghost *ghost = node_ghost(node);
+    struct ghost *ghost = node_ghost();
     if (!node_append(node, &ghost->call, payload)) {
         memory_free(ghost);
         return;
@@ -132,9 +128,22 @@ static void order_add_read(struct node *node, struct call *call, struct bytes pa
 {
     call->lsn = (struct lsn){0};
     call->attempt = 0;
+    call->now = node_now(node);
     buffer_append(&call->kept, payload);
     order_add(node, call);
     clock_defer(node->world.clock, &node->apply);
+}
+
+/* The error, too, keeps its place behind what the client has in flight. */
+static void call_refuse(struct node *node, struct call *call, const char *error)
+{
+    if (call->ordered) {
+        call->refused = true;
+        order_add_read(node, call, bytes_of(error, strlen(error) + 1));
+        return;
+    }
+    call->reply->ops->error(call->reply, error);
+    call->done(call, CALL_REFUSED);
 }
 
 /* --- Reads --- */
@@ -253,11 +262,11 @@ static void admit_write(struct node *node, struct call *call, struct bytes paylo
 {
     bool low = log_is_low(node->log) || node->store_low;
     if (low && payload_adds_data(node, payload)) {
-        call_refuse(call, refuse_space);
+        call_refuse(node, call, refuse_space);
         return;
     }
     if (payload.size > LOG_PAYLOAD_BYTES_MAX) {
-        call_refuse(call, "ERR the command is larger than one log entry may be");
+        call_refuse(node, call, "ERR the command is larger than one log entry may be");
         return;
     }
     if (call->kind == CALL_WAIT) {
@@ -268,7 +277,7 @@ static void admit_write(struct node *node, struct call *call, struct bytes paylo
         if (log_is_poisoned(node->log)) {
             call_end(call, CALL_UNKNOWN);
         } else {
-            call_refuse(call, refuse_space);
+            call_refuse(node, call, refuse_space);
         }
         return;
     }
@@ -283,9 +292,10 @@ static void node_submit(struct service *service, struct call *call)
     call->attempt = 0;
     call->state = CALL_NOWHERE;
     call->waiter = NULL;
+    call->refused = false;
     buffer_init(&call->kept);
     if (node->phase == NODE_OPENING) {
-        call_refuse(call, "LOADING tidemark is applying the end of its log");
+        call_refuse(node, call, "LOADING tidemark is applying the end of its log");
         return;
     }
     if (node->phase != NODE_SERVING) {
@@ -327,13 +337,20 @@ static void stall(struct node *node, struct call *call)
     node->machine->ops->warm(node->machine, &node->stall_warm);
 }
 
-/* A read or local call whose turn it is. Its clock is the stamp of the entry before it, so that
- * what it sees as expired stays expired for everything behind it. */
+/* A read or local call whose turn it is. Its clock is that of its admission, between the stamps of
+ * the entries around it, so that what it sees as expired stays expired for everything behind it.
+ */
 static bool take_unlogged(struct node *node, struct call *call)
 {
+    if (call->refused) {
+        order_take(node, call);
+        call->reply->ops->error(call->reply, (const char *)call->kept.data);
+        call_end(call, CALL_REFUSED);
+        return true;
+    }
     if (call->kind != CALL_LOCAL) {
         struct query query = {.payload = buffer_bytes(&call->kept),
-                              .now = node->machine->ops->stamp(node->machine),
+                              .now = call->now,
                               .final_expiry = true,
                               .attempt = call->attempt};
         enum err err = evaluate_read(node, call, &query);
@@ -412,7 +429,7 @@ void node_run(struct node *node)
         struct call *call = CONTAINER_OF(first, struct call, node);
         if (call->lsn.at != 0 && lsn_before(node->committed, call->lsn)) break;
         if (taken == NODE_APPLY_STEP_ENTRIES) {
-            clock_defer(node->world.clock, &node->apply);
+            clock_timer_start(node->world.clock, &node->again, 0);
             break;
         }
         going = call->lsn.at == 0 ? take_unlogged(node, call) : take_entry(node, call);
@@ -453,9 +470,9 @@ void node_log_failed(struct log_listener *listener, const struct why *why)
 /* --- The rest of the service --- */
 
 /* A ghost takes the place of a call whose entry stands in the order. */
-static void order_replace(struct node *node, struct call *call)
+static void order_replace(struct call *call)
 {
-    struct ghost *ghost = node_ghost(node);
+    struct ghost *ghost = node_ghost();
     ghost->call.lsn = call->lsn;
     ghost->call.attempt = call->attempt;
     ghost->call.state = CALL_IN_ORDER;
@@ -478,7 +495,7 @@ static void node_cancel(struct service *service, struct call *call)
     case CALL_IN_ORDER:
         if (call->lsn.at != 0) {
             (void)node_wait_cancel(node, call);
-            order_replace(node, call);
+            order_replace(call);
         } else {
             order_take(node, call);
         }

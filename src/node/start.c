@@ -27,38 +27,82 @@ static char *path_join(const char *directory, const char *name)
     return path;
 }
 
-static enum err make_directory(struct disk *disk, const char *path, const char *parent,
-                               struct why *why)
+/* The directory that holds `path`; owned by the caller. */
+static char *path_parent(const char *path)
+{
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/') size--;
+    while (size > 0 && path[size - 1] != '/') size--;
+    while (size > 1 && path[size - 1] == '/') size--;
+    if (size == 0) {
+        path = ".";
+        size = 1;
+    }
+    char *parent = memory_alloc(size + 1);
+    memcpy(parent, path, size);
+    parent[size] = 0;
+    return parent;
+}
+
+static enum err sync_parent(struct disk *disk, const char *path, struct why *why)
+{
+    char *parent = path_parent(path);
+    struct disk_request sync = {.op = DISK_SYNC_DIR, .path = parent};
+    enum err err = disk_run(disk, &sync);
+    if (err != ERR_OK) why_fail(why, err, "%s: %s", parent, sync.why.text);
+    memory_free(parent);
+    return err;
+}
+
+static enum err make_directory(struct disk *disk, const char *path, bool *made, struct why *why)
 {
     struct disk_request make = {.op = DISK_MAKE_DIR, .path = path};
     enum err err = disk_run(disk, &make);
-    if (err == ERR_EXISTS) return ERR_OK;
-    if (err != ERR_OK) return why_fail(why, err, "%s: %s", path, make.why.text);
-    if (parent == NULL) return ERR_OK;
-    struct disk_request sync = {.op = DISK_SYNC_DIR, .path = parent};
-    err = disk_run(disk, &sync);
-    return err == ERR_OK ? ERR_OK : why_fail(why, err, "%s: %s", parent, sync.why.text);
+    *made = err == ERR_OK;
+    if (err == ERR_OK || err == ERR_EXISTS) return ERR_OK;
+    return why_fail(why, err, "%s: %s", path, make.why.text);
+}
+
+/* Also one that is there already is made durable in its parent: a start before this one may have
+ * been killed between the two. */
+static enum err make_inner(struct disk *disk, const char *path, struct why *why)
+{
+    bool made;
+    enum err err = make_directory(disk, path, &made, why);
+    return err == ERR_OK ? sync_parent(disk, path, why) : err;
+}
+
+/* The parent of the data directory belongs to others: where we have not made the directory, we need
+ * not be able to read what it stands in. */
+static enum err make_outer(struct disk *disk, const char *path, struct why *why)
+{
+    bool made;
+    enum err err = make_directory(disk, path, &made, why);
+    if (err != ERR_OK) return err;
+    err = sync_parent(disk, path, why);
+    return made ? err : ERR_OK;
 }
 
 static enum err open_directories(struct node *node, struct why *why)
 {
     struct disk *disk = node->world.disk;
-    enum err err = make_directory(disk, node->directory, NULL, why);
+    enum err err = make_outer(disk, node->directory, why);
     if (err != ERR_OK) return err;
     char *lock_path = path_join(node->directory, "lock");
     struct disk_request lock = {.op = DISK_LOCK, .path = lock_path};
     err = disk_run(disk, &lock);
     memory_free(lock_path);
-    if (err != ERR_OK) {
+    if (err == ERR_REFUSED) {
         return why_fail(why, ERR_REFUSED, "the data directory %s is in use by another process",
                         node->directory);
     }
+    if (err != ERR_OK) return why_fail(why, err, "%s: %s", node->directory, lock.why.text);
     bool made = false;
     err = identity_open(disk, node->world.entropy, node->directory, &node->identity, &made, why);
     if (err != ERR_OK) return err;
     char *keys = path_join(node->directory, "keys");
-    err = make_directory(disk, keys, node->directory, why);
-    if (err == ERR_OK) err = make_directory(disk, node->log_directory, keys, why);
+    err = make_inner(disk, keys, why);
+    if (err == ERR_OK) err = make_inner(disk, node->log_directory, why);
     memory_free(keys);
     return err;
 }
@@ -133,13 +177,14 @@ static enum err gate(struct node *node, const struct log_found *found, struct wh
                         ": the end of the log was lost or swapped",
                         mark.lsn.at, found->last.lsn.at);
     }
-    if (lsn_before(lsn_next(mark.lsn), found->first)) {
+    /* Trimming keeps the entry of the store's mark: it ties the two together. */
+    if (lsn_before(mark.lsn.at == 0 ? lsn_next(mark.lsn) : mark.lsn, found->first)) {
         return why_fail(why, ERR_REFUSED,
                         "the store holds LSN %" PRIu64 ", but its log begins at %" PRIu64
-                        ": what lies between is gone",
+                        ": what ties them together is gone",
                         mark.lsn.at, found->first.at);
     }
-    if (mark.lsn.at != 0 && !lsn_before(mark.lsn, found->first)) {
+    if (mark.lsn.at != 0) {
         enum err err = check_lineage(node, &mark, why);
         if (err != ERR_OK) return err;
     }
@@ -195,7 +240,7 @@ static enum err open_epoch(struct node *node, const struct log_found *found, str
     struct buffer payload;
     buffer_init(&payload);
     payload_put_epoch(&payload);
-    struct ghost *ghost = node_ghost(node);
+    struct ghost *ghost = node_ghost();
     bool appended = node_append(node, &ghost->call, buffer_bytes(&payload));
     buffer_release(&payload);
     if (!appended) {
@@ -222,6 +267,7 @@ static enum err recover(struct node *node, struct machine_maker *maker,
                         "the store in %s is gone and the log no longer begins at 1: restore a copy",
                         node->store_directory);
     }
+    if (err == ERR_OK) err = sync_parent(node->world.disk, node->store_directory, why);
     if (err != ERR_OK) return err;
     err = gate(node, &found, why);
     if (err != ERR_OK) return err;
@@ -257,7 +303,8 @@ static void tell_listener(struct task *task)
         break;
     case NODE_OPENING:
     case NODE_DRAINING:
-    case NODE_FLUSHING: break;
+    case NODE_FLUSHING:
+    case NODE_CLOSING: break;
     }
 }
 
@@ -279,6 +326,12 @@ static void apply_turn(struct task *task)
     if (node->phase != NODE_FAILED) node_run(node);
 }
 
+static void apply_again(struct timer *timer)
+{
+    struct node *node = CONTAINER_OF(timer, struct node, again);
+    if (node->phase != NODE_FAILED) node_run(node);
+}
+
 static struct node *node_make(const struct world *world, const struct node_options *options,
                               struct node_listener *listener)
 {
@@ -294,6 +347,7 @@ static struct node *node_make(const struct world *world, const struct node_optio
     node->log_listener = (struct log_listener){node_log_advanced, node_log_failed};
     node->push.run = push_turn;
     node->apply.run = apply_turn;
+    node->again.fired = apply_again;
     node->tell.run = tell_listener;
     node->flush_bytes_min = options->flush_bytes_min;
     node->flush_bytes_max = options->flush_bytes_max;
@@ -302,6 +356,7 @@ static struct node *node_make(const struct world *world, const struct node_optio
     waiters_init(&node->waiters);
     watches_init(&node->watches);
     args_init(&node->scratch);
+    args_init(&node->named_scratch);
     buffer_init(&node->proposals);
     return node;
 }
@@ -337,6 +392,18 @@ static void free_order(struct node *node)
     }
 }
 
+/* Reads whose records the machine, closed by now, will not fetch any more. */
+static void free_parked(struct node *node)
+{
+    struct list *first;
+    while ((first = list_first(&node->parked)) != NULL) {
+        struct parked *parked = CONTAINER_OF(first, struct parked, link);
+        list_remove(first);
+        buffer_release(&parked->payload);
+        memory_free(parked);
+    }
+}
+
 void node_close(struct node *node)
 {
     if (node == NULL) return;
@@ -356,7 +423,10 @@ void node_close(struct node *node)
     }
     if (node->machine != NULL) node->machine->ops->close(node->machine);
     free_order(node);
+    free_parked(node);
+    node_wait_forget(node);
     args_release(&node->scratch);
+    args_release(&node->named_scratch);
     buffer_release(&node->proposals);
     memory_free(node->directory);
     memory_free(node->log_directory);

@@ -38,6 +38,7 @@ static void flush_done(struct machine_flush *flush)
 {
     struct node *node = CONTAINER_OF(flush, struct node, flush);
     node->flushing = false;
+    if (node->phase == NODE_FAILED) return;
     if (flush->err == ERR_SPACE) {
         if (!node->store_low) {
             trace_event(node->world.trace, TRACE_WARNING, "node", "flush_no_space", "why=\"%s\"",
@@ -99,22 +100,30 @@ void node_flush_if_due(struct node *node)
 
 /* --- The stop --- */
 
-static void stop_finish(struct node *node)
+/* The log ends what it has under way (a trim, the note of an idle log): only a quiet one can be
+ * closed cleanly. */
+static void stop_log(struct node *node)
 {
-    node->phase = NODE_STOPPED;
+    node->phase = NODE_CLOSING;
     node_upkeep_stop(node);
-    clock_defer(node->world.clock, &node->tell);
+    log_stop(node->log); /* advanced() follows */
 }
 
 void node_stop_step(struct node *node)
 {
+    if (node->phase == NODE_CLOSING && log_is_poisoned(node->log)) return; /* failed() follows */
+    if (node->phase == NODE_CLOSING && log_is_quiet(node->log)) {
+        node->phase = NODE_STOPPED;
+        clock_defer(node->world.clock, &node->tell);
+        return;
+    }
     if (node->phase == NODE_DRAINING && node->order_count == 0 && list_empty(&node->parked)) {
         node->phase = NODE_FLUSHING;
     }
     if (node->phase != NODE_FLUSHING || node->flushing || node->flush_wanted) return;
     bool behind = lsn_before(node->machine->ops->flushed(node->machine).lsn, applied_lsn(node));
     if (!behind || node->store_low) {
-        stop_finish(node); /* with a full disk the log has everything: the next start replays it */
+        stop_log(node); /* with a full disk the log has everything: the next start replays it */
         return;
     }
     node_flush_now(node);
@@ -193,6 +202,7 @@ void node_upkeep_start(struct node *node)
 
 void node_upkeep_stop(struct node *node)
 {
+    clock_timer_stop(node->world.clock, &node->again);
     clock_timer_stop(node->world.clock, &node->tick);
     clock_timer_stop(node->world.clock, &node->expire);
     clock_timer_stop(node->world.clock, &node->tidy);

@@ -9,9 +9,10 @@
  *  - a key named while an attempt is under way marks it *touched*: if it finds nothing, it is tried
  * again at once;
  *  - an attempt that succeeds hands on to the next waiter at each of its keys (there may be more
- * elements); one that fails hands on to the next that wants another type. Both may turn out to be
- * no-ops; neither can be missed. A client joins the table when its first attempt is appended, not
- * when it is applied: nothing falls between. */
+ * elements); one that fails hands on to the next that wants another type, and so does whoever
+ * leaves while touched, to any type: what touched it was meant for the one behind it then. All of
+ * these may turn out to be no-ops; none can be missed. A client joins the table when its first
+ * attempt is appended, not when it is applied: nothing falls between. */
 #include "base/memory.h"
 #include "node/internal.h"
 
@@ -19,8 +20,11 @@ static void waiter_attempt(struct node *node, struct waiter *waiter)
 {
     waiter->touched = false;
     waiter->attempting = node_append(node, waiter->call, buffer_bytes(&waiter->payload));
-    if (!waiter->attempting)
+    if (!waiter->attempting) {
         waiter->touched = true; /* the log has no room: upkeep comes back to it */
+        return;
+    }
+    node_wait_named(node, buffer_bytes(&waiter->payload)); /* a blocking move may fill a key */
 }
 
 static void waiter_wake(struct node *node, struct waiter *waiter)
@@ -50,17 +54,6 @@ static void waiter_end(struct node *node, struct waiter *waiter, enum call_end e
     call->done(call, end);
 }
 
-static void waiter_timed_out(struct timer *timer)
-{
-    struct waiter *waiter = CONTAINER_OF(timer, struct waiter, timer);
-    if (waiter->attempting) {
-        waiter->ending = true;
-        waiter->end = CALL_TIMED_OUT;
-        return;
-    }
-    waiter_end(waiter->node, waiter, CALL_TIMED_OUT);
-}
-
 /* Wakes the next waiter at each key of `waiter`; with `other_type` only one whose command wants
  * another type. */
 static void waiter_hand_on(struct node *node, const struct waiter *waiter, bool other_type)
@@ -73,6 +66,24 @@ static void waiter_hand_on(struct node *node, const struct waiter *waiter, bool 
         }
         waiter_wake(node, next);
     }
+}
+
+/* Ends it when its attempt, if one is under way, has found nothing. */
+static void waiter_give_up(struct node *node, struct waiter *waiter, enum call_end end)
+{
+    if (waiter->attempting) {
+        waiter->ending = true;
+        waiter->end = end;
+        return;
+    }
+    if (waiter->touched) waiter_hand_on(node, waiter, false);
+    waiter_end(node, waiter, end);
+}
+
+static void waiter_timed_out(struct timer *timer)
+{
+    struct waiter *waiter = CONTAINER_OF(timer, struct waiter, timer);
+    waiter_give_up(waiter->node, waiter, CALL_TIMED_OUT);
 }
 
 void node_wait_admit(struct node *node, struct call *call, struct bytes payload)
@@ -95,6 +106,9 @@ void node_wait_admit(struct node *node, struct call *call, struct bytes payload)
     struct bytes *keys = memory_zeroed(node->scratch.count, sizeof *keys);
     size_t count = 0;
     if (command_keys(command, &node->scratch, positions, &count) != ERR_OK) count = 0;
+    /* A move waits at its source only; its target, the second key, is not what it lacks. */
+    bool moves = command->id == COMMAND_BLMOVE || command->id == COMMAND_BRPOPLPUSH;
+    if (moves && count > 1) count = 1;
     for (size_t i = 0; i < count; i++) keys[i] = node->scratch.at[positions[i]];
     waiters_add(&node->waiters, waiter, database, keys, count);
     memory_free(keys);
@@ -106,7 +120,6 @@ void node_wait_admit(struct node *node, struct call *call, struct bytes payload)
     if (call->timeout_us > 0) {
         clock_timer_start(node->world.clock, &waiter->timer, call->timeout_us);
     }
-    node_wait_named(node, payload);
 }
 
 void node_wait_applied(struct node *node, struct call *call, bool found)
@@ -114,7 +127,8 @@ void node_wait_applied(struct node *node, struct call *call, bool found)
     struct waiter *waiter = call->waiter;
     MUST(waiter != NULL && waiter->attempting);
     waiter->attempting = false;
-    waiter_hand_on(node, waiter, !found);
+    bool leaves_touched = waiter->ending && waiter->touched;
+    waiter_hand_on(node, waiter, !found && !leaves_touched);
     if (found) {
         struct buffer payload =
             waiter->payload; /* a blocking move has filled a key: wake who waits there */
@@ -152,7 +166,7 @@ void node_wait_named(struct node *node, struct bytes payload)
 {
     if (node->watches.count == 0) return;
     struct fill_visit fill = {.visit.key = fill_visit_key, .node = node};
-    payload_visit_keys(payload, &node->scratch, &fill.visit);
+    payload_visit_keys(payload, &node->named_scratch, &fill.visit);
 }
 
 void node_wait_filled(struct node *node, struct bytes payload)
@@ -176,9 +190,14 @@ bool node_wait_cancel(struct node *node, struct call *call)
     struct waiter *waiter = call->waiter;
     if (waiter == NULL) return false;
     bool attempting = waiter->attempting;
-    if (attempting) waiter_hand_on(node, waiter, false);
+    if (attempting || waiter->touched) waiter_hand_on(node, waiter, false);
+    struct buffer payload = waiter->payload;
+    buffer_init(&waiter->payload);
     waiter_free(node, waiter);
     call->waiter = NULL;
+    /* Nobody will hear what the attempt has done: who waits where it moves to tries behind it. */
+    if (attempting) node_wait_filled(node, buffer_bytes(&payload));
+    buffer_release(&payload);
     return true;
 }
 
@@ -186,12 +205,7 @@ bool node_wait_unblock(struct node *node, struct call *call)
 {
     struct waiter *waiter = call->waiter;
     if (waiter == NULL) return false;
-    if (waiter->attempting) {
-        waiter->ending = true;
-        waiter->end = CALL_UNBLOCKED;
-    } else {
-        waiter_end(node, waiter, CALL_UNBLOCKED);
-    }
+    waiter_give_up(node, waiter, CALL_UNBLOCKED);
     return true;
 }
 
@@ -205,12 +219,24 @@ void node_wait_retry(struct node *node)
 
 void node_wait_end_all(struct node *node)
 {
-    struct list *at = node->waiters.all.next;
-    while (at != &node->waiters.all) {
-        struct waiter *waiter = CONTAINER_OF(at, struct waiter, all);
-        at = at->next;
-        waiter->ending = true;
-        waiter->end = CALL_UNKNOWN;
-        if (!waiter->attempting) waiter_end(node, waiter, CALL_UNKNOWN);
+    /* The end of one call may be the cancel of another: each is taken from a list of what is left.
+     */
+    struct list left, *first;
+    list_init(&left);
+    list_move_all(&left, &node->waiters.all);
+    while ((first = list_first(&left)) != NULL) {
+        struct waiter *waiter = CONTAINER_OF(first, struct waiter, all);
+        list_remove(first);
+        list_append(&node->waiters.all, first);
+        waiter->touched = false;
+        waiter_give_up(node, waiter, CALL_UNKNOWN);
+    }
+}
+
+void node_wait_forget(struct node *node)
+{
+    struct list *first;
+    while ((first = list_first(&node->waiters.all)) != NULL) {
+        waiter_free(node, CONTAINER_OF(first, struct waiter, all));
     }
 }

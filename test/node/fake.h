@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fake: a machine that does what a test tells it. It knows LPUSH, BLPOP, BLMOVE, BZPOPMIN and GET
+ * on a handful of keys, each a count of elements; every other write is answered with +OK. It keeps
+ * its state over restarts of its node, as a store does, and everything else as told. */
+#ifndef TEST_NODE_FAKE_H
+#define TEST_NODE_FAKE_H
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/must.h"
+#include "command/command.h"
+#include "seam/machine.h"
+
+enum { FAKE_KEYS = 16, FAKE_NAME_BYTES = 16, FAKE_TEXT_BYTES = 8192, FAKE_WARMS = 8 };
+
+struct fake_key {
+    char name[FAKE_NAME_BYTES];
+    unsigned elements;
+};
+
+struct fake {
+    struct machine base;
+    struct machine_maker maker;
+    bool exists, open; /* the store; the machine on it */
+    unsigned opens, closes;
+
+    struct mark applied, flushed;
+    struct stamp stamp, queried_at;
+    struct fake_key keys[FAKE_KEYS], frozen_keys[FAKE_KEYS], flushed_keys[FAKE_KEYS];
+    struct args args;
+    char applied_words[FAKE_TEXT_BYTES]; /* the command of each entry: "epoch LPUSH BLPOP ..." */
+
+    unsigned pending;     /* so many evaluations say ERR_PENDING first */
+    enum err apply_err;   /* what the next apply says; ERR_OK: it works */
+    const char *proposes; /* the next query wants this key removed first */
+    bool queried_final;   /* final_expiry of the last query */
+    unsigned tidies;
+
+    struct machine_warm *warms[FAKE_WARMS]; /* asked for and not yet answered */
+    unsigned warm_count;
+    struct machine_flush *flush; /* under way */
+    struct mark flush_mark;
+    unsigned flushes;
+    uint64_t unflushed;
+};
+
+static inline struct fake *fake_of(const struct machine *machine)
+{
+    return (struct fake *)(uintptr_t)machine;
+}
+
+static inline struct fake_key *fake_key(struct fake *fake, struct bytes name)
+{
+    for (unsigned i = 0; i < FAKE_KEYS; i++) {
+        struct fake_key *key = &fake->keys[i];
+        if (key->name[0] == 0) {
+            MUST(name.size < FAKE_NAME_BYTES);
+            memcpy(key->name, name.data, name.size);
+        }
+        if (bytes_equal(bytes_text(key->name), name)) return key;
+    }
+    MUST(false);
+    return NULL;
+}
+
+static inline void fake_note(struct fake *fake, const char *word)
+{
+    size_t size = strlen(fake->applied_words);
+    snprintf(fake->applied_words + size, sizeof fake->applied_words - size, "%s%s",
+             size > 0 ? " " : "", word);
+}
+
+/* A pop from the first of args[1..last] that has elements. */
+static inline bool fake_pop(struct fake *fake, size_t last, struct reply *reply)
+{
+    for (size_t i = 1; i <= last; i++) {
+        struct fake_key *key = fake_key(fake, fake->args.at[i]);
+        if (key->elements == 0) continue;
+        key->elements--;
+        reply->ops->bulk(reply, fake->args.at[i]);
+        return true;
+    }
+    return false;
+}
+
+static inline void fake_command(struct fake *fake, const struct command *command,
+                                struct outcome *outcome)
+{
+    const struct args *args = &fake->args;
+    struct reply *reply = outcome->reply;
+    if (command->id == COMMAND_LPUSH) {
+        struct fake_key *key = fake_key(fake, args->at[1]);
+        key->elements += (unsigned)args->count - 2;
+        reply->ops->integer(reply, key->elements);
+    } else if (command->id == COMMAND_BLPOP) {
+        outcome->waits = !fake_pop(fake, args->count - 2, reply);
+    } else if (command->id == COMMAND_BLMOVE) {
+        outcome->waits = !fake_pop(fake, 1, reply);
+        if (!outcome->waits) fake_key(fake, args->at[2])->elements++;
+    } else if (command->id == COMMAND_BZPOPMIN) {
+        outcome->waits = true; /* nobody adds to a sorted set here */
+    } else {
+        reply->ops->simple(reply, "OK");
+    }
+}
+
+static inline void fake_evaluate(struct fake *fake, struct bytes payload, struct outcome *outcome)
+{
+    struct payload_reader reader;
+    MUST(payload_read(&reader, payload) == ERR_OK);
+    if (reader.kind == ENTRY_EPOCH) fake_note(fake, "epoch");
+    if (reader.kind == ENTRY_EXPIRE) fake_note(fake, "expire");
+    while (reader.commands > 0) {
+        uint8_t database;
+        const struct command *command;
+        MUST(payload_next_command(&reader, &database, &command, &fake->args) == ERR_OK);
+        fake_note(fake, command->name);
+        fake_command(fake, command, outcome);
+    }
+}
+
+static inline enum err fake_apply(struct machine *machine, const struct entry *entry,
+                                  unsigned attempt, struct outcome *outcome)
+{
+    struct fake *fake = fake_of(machine);
+    MUST(entry->lsn.at == fake->applied.lsn.at + 1); /* each once, in order */
+    MUST(entry->stamp.bits > fake->stamp.bits);
+    if (fake->apply_err != ERR_OK) return fake->apply_err;
+    if (fake->pending > 0 && attempt < MACHINE_ATTEMPTS_MAX) {
+        fake->pending--;
+        outcome->reply->ops->simple(outcome->reply, "taken back");
+        return ERR_PENDING;
+    }
+    fake_evaluate(fake, entry->payload, outcome);
+    fake->applied.epoch = entry->epoch;
+    fake->applied.lsn = entry->lsn;
+    fake->applied.lineage = entry->lineage;
+    fake->stamp = entry->stamp;
+    return ERR_OK;
+}
+
+static inline enum err fake_query(struct machine *machine, const struct query *query,
+                                  struct outcome *outcome)
+{
+    struct fake *fake = fake_of(machine);
+    fake->queried_at = query->now;
+    fake->queried_final = query->final_expiry;
+    struct reply *reply = outcome->reply;
+    if (fake->proposes != NULL && !query->final_expiry) {
+        struct buffer payload;
+        buffer_init(&payload);
+        payload_put_expire(&payload, 0, bytes_text(fake->proposes));
+        buffer_append_le32(outcome->proposals, (uint32_t)payload.size);
+        buffer_append(outcome->proposals, buffer_bytes(&payload));
+        buffer_release(&payload);
+        fake->proposes = NULL;
+        return ERR_PENDING;
+    }
+    if (fake->pending > 0) {
+        fake->pending--;
+        reply->ops->simple(reply, "taken back");
+        return ERR_PENDING;
+    }
+    struct payload_reader reader;
+    uint8_t database;
+    const struct command *command;
+    MUST(payload_read(&reader, query->payload) == ERR_OK);
+    MUST(payload_next_command(&reader, &database, &command, &fake->args) == ERR_OK);
+    reply->ops->integer(reply, fake_key(fake, fake->args.at[1])->elements);
+    return ERR_OK;
+}
+
+static inline void fake_warm(struct machine *machine, struct machine_warm *warm)
+{
+    struct fake *fake = fake_of(machine);
+    MUST(fake->warm_count < FAKE_WARMS);
+    fake->warms[fake->warm_count++] = warm;
+}
+
+static inline void fake_flush(struct machine *machine, struct machine_flush *flush)
+{
+    struct fake *fake = fake_of(machine);
+    MUST(fake->flush == NULL);
+    fake->flush = flush;
+    fake->flush_mark = fake->applied;
+    fake->flushes++;
+    memcpy(fake->frozen_keys, fake->keys, sizeof fake->keys);
+}
+
+static inline struct mark fake_applied(const struct machine *machine)
+{
+    return fake_of(machine)->applied;
+}
+
+static inline struct mark fake_flushed(const struct machine *machine)
+{
+    return fake_of(machine)->flushed;
+}
+
+static inline struct stamp fake_stamp(const struct machine *machine)
+{
+    return fake_of(machine)->stamp;
+}
+
+static inline uint64_t fake_unflushed(const struct machine *machine)
+{
+    return fake_of(machine)->unflushed;
+}
+
+static inline size_t fake_due(struct machine *machine, struct stamp now, size_t limit,
+                              struct buffer *proposals)
+{
+    (void)machine;
+    (void)now;
+    (void)limit;
+    (void)proposals;
+    return 0;
+}
+
+static inline bool fake_tidy(struct machine *machine)
+{
+    fake_of(machine)->tidies++;
+    return false;
+}
+
+static inline struct digest fake_digest(const struct machine *machine)
+{
+    (void)machine;
+    return (struct digest){0};
+}
+
+static inline void fake_describe(const struct machine *machine, struct buffer *out)
+{
+    (void)machine;
+    (void)out;
+}
+
+/* What was asked of it is forgotten: no done() comes any more. */
+static inline void fake_close(struct machine *machine)
+{
+    struct fake *fake = fake_of(machine);
+    MUST(fake->open);
+    fake->open = false;
+    fake->closes++;
+    fake->warm_count = 0;
+    fake->flush = NULL;
+    args_release(&fake->args);
+}
+
+static inline enum err fake_open(struct machine_maker *maker, const char *directory, bool create,
+                                 struct history history, struct machine **machine, struct why *why)
+{
+    static const struct machine_ops ops = {
+        .applied = fake_applied,
+        .flushed = fake_flushed,
+        .stamp = fake_stamp,
+        .apply = fake_apply,
+        .query = fake_query,
+        .warm = fake_warm,
+        .unflushed_bytes = fake_unflushed,
+        .flush = fake_flush,
+        .due = fake_due,
+        .tidy = fake_tidy,
+        .digest = fake_digest,
+        .describe = fake_describe,
+        .memory_bytes = fake_unflushed,
+        .close = fake_close,
+    };
+    struct fake *fake = CONTAINER_OF(maker, struct fake, maker);
+    (void)directory;
+    *machine = NULL;
+    if (!fake->exists && !create) return why_fail(why, ERR_NOT_FOUND, "no store");
+    MUST(!fake->open);
+    if (!fake->exists) fake->flushed = (struct mark){.history = history};
+    fake->exists = fake->open = true;
+    fake->opens++;
+    fake->base.ops = &ops;
+    fake->applied = fake->flushed;
+    fake->stamp = (struct stamp){0};
+    memcpy(fake->keys, fake->flushed_keys, sizeof fake->keys);
+    args_init(&fake->args);
+    *machine = &fake->base;
+    return ERR_OK;
+}
+
+/* The oldest fetch that was asked for returns. False: there is none. */
+static inline bool fake_answer_warm(struct fake *fake, enum err err)
+{
+    if (fake->warm_count == 0) return false;
+    struct machine_warm *warm = fake->warms[0];
+    fake->warm_count--;
+    memmove(&fake->warms[0], &fake->warms[1], fake->warm_count * sizeof fake->warms[0]);
+    warm->err = err;
+    if (err != ERR_OK) why_fail(&warm->why, err, "told so");
+    warm->done(warm);
+    return true;
+}
+
+/* The flush that is under way ends. False: there is none. */
+static inline bool fake_answer_flush(struct fake *fake, enum err err)
+{
+    struct machine_flush *flush = fake->flush;
+    if (flush == NULL) return false;
+    fake->flush = NULL;
+    flush->err = err;
+    if (err == ERR_OK) {
+        fake->flushed = fake->flush_mark;
+        memcpy(fake->flushed_keys, fake->frozen_keys, sizeof fake->keys);
+        fake->unflushed = 0;
+    } else {
+        why_fail(&flush->why, err, "told so");
+    }
+    flush->flushed = fake->flushed.lsn;
+    flush->done(flush);
+    return true;
+}
+
+#endif
