@@ -55,6 +55,12 @@ static void disk_perform_timed(struct disk_real *disk, struct disk_request *requ
     request->world = disk_real_now_us() - begin;
 }
 
+static void disk_done(struct disk_real *disk, struct disk_request *request)
+{
+    disk->outstanding -= 1;
+    request->done(request);
+}
+
 static void disk_log_work(struct worker *worker, struct list *item)
 {
     struct disk_real *disk = CONTAINER_OF(worker, struct disk_real, log_worker);
@@ -66,7 +72,7 @@ static void disk_log_done(struct worker *worker, struct list *item)
     struct disk_real *disk = CONTAINER_OF(worker, struct disk_real, log_worker);
     struct disk_request *request = CONTAINER_OF(item, struct disk_request, node);
     disk_measure(disk, request);
-    request->done(request);
+    disk_done(disk, request);
 }
 
 static void disk_pool_work(struct worker *worker, struct list *item)
@@ -77,9 +83,8 @@ static void disk_pool_work(struct worker *worker, struct list *item)
 
 static void disk_pool_done(struct worker *worker, struct list *item)
 {
-    (void)worker;
-    struct disk_request *request = CONTAINER_OF(item, struct disk_request, node);
-    request->done(request);
+    struct disk_real *disk = CONTAINER_OF(worker, struct disk_real, pool);
+    disk_done(disk, CONTAINER_OF(item, struct disk_request, node));
 }
 
 /* Hands out what was carried out inline before this task began; a done() that submits more defers
@@ -93,7 +98,7 @@ static void disk_deliver(struct task *task)
     for (struct list *node; (node = list_first(&now)) != NULL;) {
         struct disk_request *request = CONTAINER_OF(node, struct disk_request, node);
         list_remove(node);
-        request->done(request);
+        disk_done(disk, request);
     }
 }
 
@@ -101,6 +106,7 @@ static void disk_real_submit(struct disk *base, struct disk_request *request)
 {
     struct disk_real *disk = disk_of(base);
     MUST(disk->loop != NULL && request->done != NULL);
+    disk->outstanding += 1;
     struct place *place = disk_place(disk, request);
     if (place != NULL && !place->thread) {
         disk_perform_timed(disk, request);
@@ -150,9 +156,9 @@ void disk_real_init(struct disk_real *disk, enum real_log_sync log_sync, struct 
 void disk_real_release(struct disk_real *disk)
 {
     if (disk->loop != NULL) {
+        MUST(disk->outstanding == 0);
         worker_release(&disk->log_worker);
         worker_release(&disk->pool);
-        clock_cancel(&disk->loop->clock, &disk->deliver);
     }
     for (size_t i = 0; i < disk->held_count; i++) (void)close(disk->held[i]);
     memory_free(disk->held);

@@ -30,6 +30,7 @@ struct disk_real {
     struct place sync_place, write_place; /* of DISK_WRITE_SYNC and of DISK_WRITE */
     struct list delivered; /* carried out inline, done() to come with the deferred tasks */
     struct task deliver;
+    size_t outstanding;        /* submitted, and done() not called yet */
     atomic_bool opened_direct; /* what the last file asked for with `direct` got */
     pthread_mutex_t lock;
     int *held; /* under lock: descriptors of DISK_LOCKs */
@@ -38,7 +39,8 @@ struct disk_real {
 
 void disk_real_init(struct disk_real *disk, enum real_log_sync log_sync, struct loop *loop,
                     struct trace *trace);
-void disk_real_release(struct disk_real *disk); /* waits for work under way */
+/* On a loop: nothing is outstanding. */
+void disk_real_release(struct disk_real *disk);
 /* Carries the request out on the calling thread and sets its results; no done(). */
 void disk_real_perform(struct disk_real *disk, struct disk_request *request);
 /* After EINVAL of a direct transfer: nothing was moved, so it may be done again through the page

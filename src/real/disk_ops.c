@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -398,6 +399,8 @@ static enum err disk_free_space(struct disk_request *request)
 /* An open-file-description lock: it conflicts with every other open of the file, also one of our
  * own, and ends with the descriptor, so with the process. The process id in the file is for
  * people. */
+enum { LOCK_TRIES_MAX = 100, LOCK_PAUSE_NS = 10 * 1000 * 1000 };
+
 static enum err disk_lock(struct disk_real *disk, struct disk_request *request)
 {
     int descriptor = open(request->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
@@ -407,7 +410,14 @@ static enum err disk_lock(struct disk_real *disk, struct disk_request *request)
                          request->path, number);
     }
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(descriptor, F_OFD_SETLK, &whole) != 0) {
+    int result = fcntl(descriptor, F_OFD_SETLK, &whole);
+    /* A holder that was killed a moment ago may still be giving its memory back. */
+    for (int tries = 0; result != 0 && errno == EAGAIN && tries < LOCK_TRIES_MAX; tries++) {
+        struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
+        (void)nanosleep(&pause, NULL);
+        result = fcntl(descriptor, F_OFD_SETLK, &whole);
+    }
+    if (result != 0) {
         int number = errno;
         char holder[16] = "";
         ssize_t got = pread(descriptor, holder, sizeof(holder) - 1, 0);

@@ -5,6 +5,7 @@
 #define REAL_ENGINE_H
 
 #include <rocksdb/c.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/buffer.h"
@@ -27,7 +28,8 @@ struct engine {
     rocksdb_ingestexternalfileoptions_t *ingest;
     rocksdb_writeoptions_t *write; /* for engine_health only */
     rocksdb_readoptions_t *no_wait, *wait;
-    bool unsure; /* a flush failed half-way: it must be opened again before the next */
+    atomic_bool hurry; /* set by whoever closes it: a flush under way waits for nothing any more */
+    bool unsure;       /* a flush failed half-way: it must be opened again before the next */
 };
 
 /* Opens or makes the database in `path`; see stores_ops.open. On failure nothing stays open. */

@@ -51,7 +51,7 @@ enum {
  * the readers. */
 static void engine_await_compaction(struct engine *engine)
 {
-    for (int i = 0; i < ENGINE_LEVEL0_WAITS; i++) {
+    for (int i = 0; i < ENGINE_LEVEL0_WAITS && !atomic_load(&engine->hurry); i++) {
         if (engine_property(engine, "rocksdb.num-files-at-level0") < ENGINE_LEVEL0_HIGH) return;
         if (engine_property(engine, "rocksdb.num-running-compactions") == 0 &&
             engine_property(engine, "rocksdb.compaction-pending") == 0)

@@ -31,6 +31,7 @@ struct listener_real {
     uv_poll_t poll;
     struct net_real *net;
     struct listener *listener;
+    struct list node; /* in net->listeners */
     int descriptor;
     struct address address;
     struct timer resume;
@@ -202,6 +203,7 @@ enum err net_real_listen(struct net *base, struct listener *listener, const char
         return err;
     }
     net->handles += 1;
+    list_append(&net->listeners, &real->node);
     MUST(uv_poll_start(&real->poll, UV_READABLE, listener_on_connection) == 0);
     listener->world = real;
     char text[NET_ADDRESS_TEXT_BYTES];
@@ -217,16 +219,22 @@ static void listener_on_closed(uv_handle_t *handle)
     memory_free(real);
 }
 
+static void listener_shut(struct listener_real *real)
+{
+    list_remove(&real->node);
+    clock_timer_stop(&real->net->loop->clock, &real->resume);
+    uv_close((uv_handle_t *)&real->poll, listener_on_closed);
+    listener_remove_file(real);
+    (void)close(real->descriptor);
+}
+
 void net_real_unlisten(struct net *base, struct listener *listener)
 {
     (void)base;
     struct listener_real *real = listener->world;
     if (real == NULL) return;
     listener->world = NULL;
-    clock_timer_stop(&real->net->loop->clock, &real->resume);
-    uv_close((uv_handle_t *)&real->poll, listener_on_closed);
-    listener_remove_file(real);
-    (void)close(real->descriptor);
+    listener_shut(real);
 }
 
 void listener_real_address(const struct listener *listener, char out[NET_ADDRESS_TEXT_BYTES])
@@ -257,6 +265,7 @@ enum err net_real_init(struct net_real *net, struct loop *loop, unsigned keepali
     net->loop = loop;
     net->trace = trace;
     net->keepalive_seconds = keepalive_seconds;
+    list_init(&net->listeners);
     list_init(&net->streams);
     list_init(&net->lingering);
     net->reserve_descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -265,11 +274,16 @@ enum err net_real_init(struct net_real *net, struct loop *loop, unsigned keepali
     return ERR_OK;
 }
 
+void net_real_shut(struct net_real *net)
+{
+    for (struct list *node; (node = list_first(&net->listeners)) != NULL;)
+        listener_shut(CONTAINER_OF(node, struct listener_real, node));
+    for (struct list *node; (node = list_first(&net->streams)) != NULL;) stream_finish_node(node);
+}
+
 void net_real_release(struct net_real *net)
 {
-    MUST(list_empty(&net->streams));
-    /* Each lingering stream has a timer, so this ends. */
-    while (net->handles > 0) (void)uv_run(&net->loop->uv, UV_RUN_ONCE);
+    MUST(net->handles == 0);
     (void)close(net->reserve_descriptor);
     memory_free(net->receive);
 }

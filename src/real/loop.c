@@ -269,6 +269,11 @@ void loop_stop(struct loop *loop)
     uv_stop(&loop->uv);
 }
 
+void loop_turn(struct loop *loop)
+{
+    (void)uv_run(&loop->uv, UV_RUN_ONCE);
+}
+
 void loop_release(struct loop *loop)
 {
     uv_close((uv_handle_t *)&loop->before_poll, NULL);

@@ -46,6 +46,7 @@ MUST_USE enum err loop_init(struct loop *loop, struct why *why);
 void loop_release(struct loop *loop);
 void loop_run(struct loop *loop); /* until loop_stop; the turn of the stop is finished */
 void loop_stop(struct loop *loop);
+void loop_turn(struct loop *loop); /* one turn, which may wait */
 /* Hands out what workers have finished; called by the loop, and by those who wait for a worker. */
 void loop_deliver(struct mail *mail);
 

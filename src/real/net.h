@@ -20,7 +20,8 @@ struct net_real {
     struct loop *loop;
     struct trace *trace;
     unsigned keepalive_seconds;
-    char *receive;          /* NET_RECEIVE_BYTES; holds bytes only during received() */
+    char *receive; /* NET_RECEIVE_BYTES; holds bytes only during received() */
+    struct list listeners;
     struct list streams;    /* owned by somebody */
     struct list lingering;  /* closed with `flush`, still sending */
     int reserve_descriptor; /* given up for a moment to refuse when no descriptor is left */
@@ -34,8 +35,9 @@ struct stream;
 /* On failure nothing stays open. */
 MUST_USE enum err net_real_init(struct net_real *net, struct loop *loop, unsigned keepalive_seconds,
                                 struct trace *trace, struct why *why);
-/* Runs the loop until lingering streams have ended; no stream and no listener is open. */
-void net_real_release(struct net_real *net);
+/* Closes what is still open, without an event. The loop has to be run while net->handles > 0. */
+void net_real_shut(struct net_real *net);
+void net_real_release(struct net_real *net); /* libuv has let go of everything */
 
 /* ---- Between listen.c and stream.c ---- */
 
@@ -46,6 +48,8 @@ void net_real_unlisten(struct net *net, struct listener *listener);
  * listener's. */
 void stream_begin(struct net_real *net, int descriptor, const struct address *local,
                   struct listener *listener);
+/* Closes the stream with this node of net->streams at once, without an event. */
+void stream_finish_node(struct list *node);
 void stream_real_send(struct stream *stream, struct bytes bytes);
 size_t stream_real_unsent(const struct stream *stream);
 void stream_real_pause(struct stream *stream, bool paused);

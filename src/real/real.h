@@ -42,9 +42,9 @@ MUST_USE enum err real_world_open(struct real_world **world, const struct real_o
 /* Runs turns until real_world_stop, whose turn is finished first. May be called again. */
 void real_world_run(struct real_world *world);
 void real_world_stop(struct real_world *world); /* on the loop: from an event or a task */
-/* Waits for disk work under way, lets streams that were closed with `flush` end (a second at most),
- * then closes all. Streams, listeners, stores and files are the callers' to close before; no done()
- * of a request is called any more. NULL is fine. */
+/* Closes streams and listeners that are still open, without an event; then turns the loop until
+ * every disk request is done and every stream closed with `flush` has ended (a second at most).
+ * Stores are the callers' to close before. NULL is fine. */
 void real_world_close(struct real_world *world);
 
 /* How synced writes are made now, for people; constant texts. */

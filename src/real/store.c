@@ -174,6 +174,7 @@ static void store_real_close(struct store *base)
     if (base == NULL) return;
     struct store_real *store = store_of(base);
     MUST(store->cursors == 0 && store->views == 0);
+    atomic_store(&store->engine.hurry, true);
     if (store->stores->loop != NULL) {
         worker_release(&store->flusher);
         worker_release(&store->warmer);

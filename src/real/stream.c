@@ -84,6 +84,11 @@ static void stream_finish(struct stream *stream)
     uv_close(&stream->uv.handle, stream_on_closed);
 }
 
+void stream_finish_node(struct list *node)
+{
+    stream_finish(CONTAINER_OF(node, struct stream, node));
+}
+
 static void stream_tell_ended(struct stream *stream)
 {
     if (stream->phase == STREAM_LINGER) stream_finish(stream);

@@ -102,10 +102,11 @@ void real_world_stop(struct real_world *world)
 void real_world_close(struct real_world *world)
 {
     if (world == NULL) return;
-    /* The disk first: while the net still turns the loop, nobody may hear of a request any more. */
-    disk_real_release(&world->disk);
-    stores_real_release(&world->stores);
+    net_real_shut(&world->net);
+    while (world->net.handles > 0 || world->disk.outstanding > 0) loop_turn(&world->loop);
     net_real_release(&world->net);
+    stores_real_release(&world->stores);
+    disk_real_release(&world->disk);
     for (int i = 0; world->signals != NULL && i < REAL_SIGNALS; i++)
         uv_close((uv_handle_t *)&world->watched[i], NULL);
     loop_release(&world->loop);

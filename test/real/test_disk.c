@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files and directories: each operation, the two methods and two places of a synced write,
  * failures. */
+#define _DEFAULT_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -15,16 +19,28 @@
 /* Stands before the C library's, so that a sync can fail, be counted and be slow. */
 static int sync_errno;
 static int sync_count;
-static long sync_pause_us;
 
 int fdatasync(int descriptor)
 {
     sync_count += 1;
-    struct timespec pause = {.tv_nsec = sync_pause_us * 1000};
-    if (sync_pause_us > 0) (void)nanosleep(&pause, NULL);
     if (sync_errno == 0) return fsync(descriptor);
     errno = sync_errno;
     return -1;
+}
+
+/* Likewise: the next write comes short, and the flags of the last one are kept. */
+static bool write_short;
+static int write_flags;
+
+ssize_t pwritev2(int descriptor, const struct iovec *parts, int count, off_t offset, int flags);
+ssize_t pwritev2(int descriptor, const struct iovec *parts, int count, off_t offset, int flags)
+{
+    struct iovec part = parts[0];
+    if (write_short) part.iov_len = part.iov_len / 2 / 512 * 512;
+    write_short = false;
+    write_flags = flags;
+    assert_int_equal(count, 1);
+    return syscall(SYS_pwritev2, descriptor, &part, 1, offset, 0L, flags);
 }
 
 struct disk_test {
@@ -37,7 +53,6 @@ static struct disk_test *disk_now; /* the one that is open */
 static void begin_on(struct disk_test *test, const char *parent, enum real_log_sync log_sync)
 {
     sync_errno = sync_count = 0;
-    sync_pause_us = 0;
     disk_now = test;
     place_make(&test->place, parent);
     real_disk_open(&test->disk, log_sync);
@@ -286,6 +301,7 @@ TEST(real_disk, direct_writes_need_no_fdatasync_and_the_others_have_one_each)
                 ERR_OK);
         }
         assert_int_equal(sync_count, direct ? 0 : 3);
+        assert_int_equal(write_flags, direct ? RWF_DSYNC : 0);
         close_file(&test, file);
     }
     memory_free(data);
@@ -379,205 +395,25 @@ TEST(real_disk, a_write_beyond_the_size_limit_comes_short_or_fails_and_poisons_a
     }
 }
 
-/* ---- On the loop ---- */
-
-struct loop_disk {
-    struct place_for_test place;
-    struct real_world *real;
-    struct world world;
-    struct disk_request requests[40];
-    bool inside;
-    int done, wanted, ran;
-    struct task task;
-    struct timer timer;
-    bool order_seen;
-};
-
-static struct loop_disk *loop_disk_now;
-
-static void loop_done(struct disk_request *request)
+TEST(real_disk, a_short_write_goes_on_unless_it_is_a_synced_one)
 {
-    struct loop_disk *test = loop_disk_now;
-    (void)request;
-    assert_false(test->inside);
-    test->done += 1;
-    if (test->done == test->wanted) real_world_stop(test->real);
-}
-
-static void loop_submit(struct loop_disk *test, struct disk_request *request)
-{
-    request->done = loop_done;
-    test->inside = true;
-    disk_submit(test->world.disk, request);
-    test->inside = false;
-}
-
-static void loop_begin(struct loop_disk *test, enum real_log_sync log_sync)
-{
-    memset(test, 0, sizeof(*test));
-    loop_disk_now = test;
-    sync_errno = sync_count = 0;
-    sync_pause_us = 0;
-    place_make(&test->place, "/tmp");
-    struct real_options options = {.log_sync = log_sync};
-    assert_int_equal(real_world_open(&test->real, &options, &test->world, NULL), ERR_OK);
-}
-
-static void loop_end(struct loop_disk *test)
-{
-    real_world_close(test->real);
-    place_remove(&test->place);
-}
-
-static void loop_run_until(struct loop_disk *test, int wanted)
-{
-    test->wanted = test->done + wanted;
-    real_world_run(test->real);
-    assert_int_equal(test->done, test->wanted);
-}
-
-static struct disk_file *loop_create(struct loop_disk *test, const char *name)
-{
-    struct disk_request create = {.op = DISK_CREATE, .path = place_path(&test->place, name)};
-    loop_submit(test, &create);
-    loop_run_until(test, 1);
-    assert_int_equal(create.err, ERR_OK);
-    return create.file;
-}
-
-static void loop_task(struct task *task)
-{
-    struct loop_disk *test = CONTAINER_OF(task, struct loop_disk, task);
-    /* The write was submitted before this task was deferred, so it is done by now: in the same
-     * turn. */
-    test->order_seen = test->done == test->wanted;
-}
-
-static void loop_timer(struct timer *timer)
-{
-    struct loop_disk *test = CONTAINER_OF(timer, struct loop_disk, timer);
-    loop_submit(test, &test->requests[0]);
-    assert_int_equal(test->done, test->wanted - 1);
-    clock_defer(test->world.clock, &test->task);
-}
-
-TEST(real_disk, an_inline_write_is_done_later_in_the_same_turn)
-{
-    struct loop_disk test;
-    loop_begin(&test, REAL_LOG_SYNC_FDATASYNC);
-    struct disk_file *file = loop_create(&test, "log");
-    uint8_t data[512] = {1};
-    test.requests[0] = (struct disk_request){
-        .op = DISK_WRITE_SYNC, .file = file, .data = data, .size = sizeof(data)};
-    test.timer.fired = loop_timer;
-    test.task.run = loop_task;
-    clock_timer_start(test.world.clock, &test.timer, 100);
-    loop_run_until(&test, 1);
-    assert_int_equal(test.requests[0].err, ERR_OK);
-    assert_true(test.order_seen);
-    struct disk_request close_it = {.op = DISK_CLOSE, .file = file};
-    loop_submit(&test, &close_it);
-    loop_run_until(&test, 1);
-    loop_end(&test);
-}
-
-TEST(real_disk, many_requests_of_all_kinds_come_back_with_their_own_results)
-{
-    struct loop_disk test;
-    loop_begin(&test, REAL_LOG_SYNC_AUTO);
-    struct disk_file *file = loop_create(&test, "log");
-    enum { COUNT = 40 };
-    char *paths[COUNT];
-    uint8_t data[COUNT][16];
-    for (int i = 0; i < COUNT; i++) {
-        paths[i] = memory_alloc(128);
-        (void)snprintf(paths[i], 128, "%s/f%d", test.place.path, i / 2);
-        memset(data[i], i, sizeof(data[i]));
-        test.requests[i] = (struct disk_request){.op = i % 2 == 0 ? DISK_MAKE_DIR : DISK_WRITE,
-                                                 .path = paths[i],
-                                                 .file = file,
-                                                 .data = data[i],
-                                                 .offset = (uint64_t)i * 16,
-                                                 .size = 16};
-        loop_submit(&test, &test.requests[i]);
+    enum { SIZE = 16 * DISK_SECTOR_BYTES };
+    for (int direct = 0; direct < 2; direct++) {
+        struct disk_test test;
+        begin(&test);
+        struct disk_file *file = open_file(&test, DISK_CREATE, "log", direct);
+        uint8_t *data = memory_aligned(4096, SIZE);
+        memset(data, 1, SIZE);
+        write_short = true;
+        assert_int_equal(move(DISK_WRITE, file, 0, data, SIZE), ERR_OK);
+        assert_false(write_short);
+        assert_int_equal(move(DISK_READ, file, 0, data, SIZE), ERR_OK);
+        write_short = true;
+        assert_int_equal(move(DISK_WRITE_SYNC, file, 0, data, SIZE), ERR_IO);
+        assert_false(write_short);
+        assert_int_equal(move(DISK_SYNC, file, 0, NULL, 0), ERR_SHUT);
+        close_file(&test, file);
+        memory_free(data);
+        end(&test);
     }
-    loop_run_until(&test, COUNT);
-    for (int i = 0; i < COUNT; i++) {
-        assert_int_equal(test.requests[i].err, ERR_OK);
-        memory_free(paths[i]);
-    }
-    uint8_t all[COUNT * 16];
-    struct disk_request read = {.op = DISK_READ, .file = file, .data = all, .size = sizeof(all)};
-    loop_submit(&test, &read);
-    loop_run_until(&test, 1);
-    assert_int_equal(read.moved, sizeof(all));
-    for (size_t i = 0; i < sizeof(all); i++)
-        assert_int_equal(all[i], (i / 16) % 2 == 0 ? 0 : i / 16);
-    struct disk_request close_it = {.op = DISK_CLOSE, .file = file};
-    loop_submit(&test, &close_it);
-    loop_run_until(&test, 1);
-    loop_end(&test);
-}
-
-static void write_sync_times(struct loop_disk *test, struct disk_file *file, int times,
-                             enum err expected)
-{
-    uint8_t data[512] = {1};
-    for (int i = 0; i < times; i++) {
-        struct disk_request write = {
-            .op = DISK_WRITE_SYNC, .file = file, .data = data, .size = sizeof(data)};
-        loop_submit(test, &write);
-        loop_run_until(test, 1);
-        assert_int_equal(write.err, expected);
-    }
-}
-
-TEST(real_disk, slow_syncs_move_to_a_thread_and_fast_ones_come_back)
-{
-    struct loop_disk test;
-    loop_begin(&test, REAL_LOG_SYNC_FDATASYNC);
-    struct disk_file *file = loop_create(&test, "log");
-    struct real_sync_status status;
-    real_sync_status(test.real, &status);
-    assert_string_equal(status.place, "inline");
-    assert_string_equal(status.method, "fdatasync");
-    sync_pause_us = 2000;
-    write_sync_times(&test, file, PLACE_SAMPLES, ERR_OK);
-    real_sync_status(test.real, &status);
-    assert_string_equal(status.place, "thread");
-    write_sync_times(&test, file, 3, ERR_OK);
-    real_sync_status(test.real, &status);
-    assert_true(status.median_us > 1000);
-    /* What a fast disk would measure; the one below us may be slow. */
-    struct disk_real *disk = CONTAINER_OF(test.world.disk, struct disk_real, disk);
-    for (int i = 0; i < 2 * PLACE_SAMPLES; i++) (void)place_note(&disk->sync_place, 50);
-    real_sync_status(test.real, &status);
-    assert_string_equal(status.place, "inline");
-    sync_pause_us = 0;
-    sync_errno = EIO;
-    write_sync_times(&test, file, 1, ERR_IO);
-    sync_errno = 0;
-    write_sync_times(&test, file, 1, ERR_SHUT);
-    struct disk_request close_it = {.op = DISK_CLOSE, .file = file};
-    loop_submit(&test, &close_it);
-    loop_run_until(&test, 1);
-    loop_end(&test);
-}
-
-TEST(real_disk, the_error_of_a_sync_on_the_thread_comes_back_too)
-{
-    struct loop_disk test;
-    loop_begin(&test, REAL_LOG_SYNC_FDATASYNC);
-    struct disk_file *file = loop_create(&test, "log");
-    struct disk_real *disk = CONTAINER_OF(test.world.disk, struct disk_real, disk);
-    disk->sync_place.thread = true;
-    write_sync_times(&test, file, 1, ERR_OK);
-    sync_errno = EIO;
-    write_sync_times(&test, file, 1, ERR_IO);
-    sync_errno = 0;
-    write_sync_times(&test, file, 2, ERR_SHUT);
-    struct disk_request close_it = {.op = DISK_CLOSE, .file = file};
-    loop_submit(&test, &close_it);
-    loop_run_until(&test, 1);
-    loop_end(&test);
 }

@@ -82,7 +82,7 @@ TEST(real_loop, timers_fire_by_their_time_and_ties_by_their_start)
     real_world_run(test.real);
     assert_string_equal(test.log, "abcde");
     uint64_t took = clock_now_us(clock) - begun;
-    assert_in_range(took, 12000, 60000);
+    assert_in_range(took, 12000, 10 * 1000000);
     real_world_close(test.real);
 }
 
@@ -156,6 +156,40 @@ TEST(real_loop, a_timer_started_by_a_timer_waits_for_its_own_turn)
     real_world_close(test.real);
 }
 
+struct echo_timer {
+    struct timer timer;
+    struct task task;
+    struct loop_test *test;
+    unsigned fired, ran;
+};
+
+static void echo_fired(struct timer *timer)
+{
+    struct echo_timer *echo = CONTAINER_OF(timer, struct echo_timer, timer);
+    assert_int_equal(echo->ran, echo->fired); /* one turn, one shot */
+    echo->fired += 1;
+    clock_defer(echo->test->world.clock, &echo->task);
+    if (echo->fired < 20000) clock_timer_start(echo->test->world.clock, timer, 0);
+    else real_world_stop(echo->test->real);
+}
+
+static void echo_ran(struct task *task)
+{
+    CONTAINER_OF(task, struct echo_timer, task)->ran += 1;
+}
+
+TEST(real_loop, a_timer_without_delay_lets_the_loop_turn_each_time)
+{
+    struct loop_test test;
+    begin(&test);
+    struct echo_timer echo = {
+        .timer = {.fired = echo_fired}, .task = {.run = echo_ran}, .test = &test};
+    clock_timer_start(test.world.clock, &echo.timer, 0);
+    real_world_run(test.real);
+    assert_int_equal(echo.ran, 20000);
+    real_world_close(test.real);
+}
+
 TEST(real_loop, deferred_tasks_run_in_order_until_there_are_none_before_the_loop_sleeps)
 {
     struct loop_test test;
@@ -175,7 +209,7 @@ TEST(real_loop, deferred_tasks_run_in_order_until_there_are_none_before_the_loop
     uint64_t begun = clock_now_us(clock);
     real_world_run(test.real); /* nothing else would ever wake it */
     assert_string_equal(test.log, "abcd");
-    assert_true(clock_now_us(clock) - begun < 1000000);
+    assert_true(clock_now_us(clock) - begun < 10 * 1000000);
     real_world_close(test.real);
 }
 
@@ -202,11 +236,11 @@ TEST(real_loop, clocks_agree_with_the_system)
     struct timespec now;
     assert_int_equal(clock_gettime(CLOCK_REALTIME, &now), 0);
     uint64_t wall = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-    assert_in_range(clock_wall_ms(test.world.clock), wall, wall + 1000);
+    assert_in_range(clock_wall_ms(test.world.clock), wall, wall + 10000);
     uint64_t first = clock_now_us(test.world.clock);
     struct timespec pause = {.tv_nsec = 2000000};
     (void)nanosleep(&pause, NULL);
-    assert_in_range(clock_now_us(test.world.clock) - first, 2000, 1000000);
+    assert_in_range(clock_now_us(test.world.clock) - first, 2000, 10 * 1000000);
     real_world_close(test.real);
 }
 

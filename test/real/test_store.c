@@ -375,20 +375,31 @@ __attribute__((constructor)) static void flush_for_ever(void)
     uint64_t stamp = 0;
     if (get_text(store, "k0000000000", STORE_WAIT, out, sizeof(out)) == ERR_OK)
         stamp = load_le64((const uint8_t *)out);
+    if (write(STDOUT_FILENO, "!", 1) != 1) _exit(4);
     for (;;) {
         struct count_run run = {.prefix = "k", .to = 2000, .value_bytes = 64, .stamp = ++stamp};
         if (flush_count(stores, store, run) != ERR_OK) _exit(2);
     }
 }
 
+/* Returns once the child is about to flush. */
 static pid_t start_flushing(const char *path)
 {
+    int ready[2];
+    assert_int_equal(pipe(ready), 0);
     pid_t child = fork();
     assert_true(child >= 0);
-    if (child > 0) return child;
-    (void)setenv(child_variable, path, 1);
-    (void)execl("/proc/self/exe", "test_store", (char *)NULL);
-    _exit(3);
+    if (child == 0) {
+        (void)setenv(child_variable, path, 1);
+        if (dup2(ready[1], STDOUT_FILENO) == STDOUT_FILENO)
+            (void)execl("/proc/self/exe", "test_store", (char *)NULL);
+        _exit(3);
+    }
+    char byte;
+    (void)close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    (void)close(ready[0]);
+    return child;
 }
 
 TEST(real_store, a_kill_in_the_middle_of_a_flush_leaves_all_of_a_run_or_none)
@@ -400,7 +411,7 @@ TEST(real_store, a_kill_in_the_middle_of_a_flush_leaves_all_of_a_run_or_none)
     uint64_t last = 0;
     for (int round = 0; round < 25; round++) {
         pid_t child = start_flushing(place_path(&test.place, "store"));
-        struct timespec pause = {.tv_nsec = 40000000 + 3700000L * round};
+        struct timespec pause = {.tv_nsec = 1700000L * round};
         (void)nanosleep(&pause, NULL);
         assert_int_equal(kill(child, SIGKILL), 0);
         int status;

@@ -241,8 +241,8 @@ static void fill(struct full_test *full, size_t leave_bytes)
     char command[PLACE_BYTES * 4];
     (void)snprintf(
         command, sizeof(command),
-        "cd '%s' && free=$(df --output=avail -k . | tail -1) && "
-        "dd if=/dev/zero of=filler bs=1k count=$((free - %zu)) oflag=append conv=notrunc 2>/dev/null",
+        "cd '%s' && free=$(df --output=avail -k . | tail -1) && dd if=/dev/zero of=filler "
+        "bs=1k count=$((free - %zu)) oflag=append conv=notrunc 2>/dev/null",
         full->test.place.path, leave_bytes / 1024);
     assert_int_equal(system(command), 0);
 }
