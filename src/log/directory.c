@@ -134,7 +134,7 @@ static enum err superblock_choose(struct log_directory *directory, const struct 
     if (slots->good[0] && slots->good[1] && slots->slot[1].sequence > slots->slot[0].sequence)
         newest = 1;
     directory->superblock = slots->slot[newest];
-    directory->write_first = 1 - newest;
+    directory->write_first = slots->good[1 - newest] ? newest : 1 - newest;
     if (directory->superblock.shard != names->shard)
         return why_fail(why, ERR_CORRUPT, "the superblock is of shard %08x, the files of %08x",
                         directory->superblock.shard, names->shard);

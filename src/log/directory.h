@@ -25,7 +25,7 @@ struct log_directory {
     struct log_home home;
     struct log_slots slots;
     struct log_superblock superblock; /* the newest good one */
-    unsigned write_first;             /* the slot that may be lost while it is written */
+    unsigned write_first;             /* the slot without which the other must do meanwhile */
     struct log_segment *segments;     /* those that count, by first LSN; the last is the newest */
     size_t count;
     struct buffer

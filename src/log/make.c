@@ -95,12 +95,13 @@ static enum err write_file(struct log_home home, const char *name, struct bytes 
     return err;
 }
 
-static enum err write_slots(const struct making *making, struct why *why)
+static enum err write_slots(struct making *making, struct why *why)
 {
     for (unsigned i = 0; i < LOG_SUPERBLOCK_SLOTS; i++) {
         char name[LOG_NAME_BYTES];
         log_name_format((struct log_name){LOG_NAME_SUPERBLOCK, making->options->shard, i}, name);
         uint8_t bytes[LOG_SUPERBLOCK_BYTES];
+        making->superblock.sequence++;
         log_superblock_encode(&making->superblock, i, bytes);
         enum err err = write_file(making->home, name, bytes_of(bytes, sizeof(bytes)), 0, why);
         if (err != ERR_OK) return err;
@@ -142,11 +143,9 @@ static enum err must_be_empty(struct log_home home, struct why *why)
 static enum err make_files(struct making *making, struct why *why)
 {
     making->superblock.state = LOG_MAKING;
-    making->superblock.sequence = 1;
     enum err err = write_slots(making, why);
     if (err == ERR_OK) err = write_segment(making, why);
     making->superblock.state = LOG_CLEAN;
-    making->superblock.sequence = 2;
     return err == ERR_OK ? write_slots(making, why) : err;
 }
 

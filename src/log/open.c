@@ -61,16 +61,20 @@ static enum err open_last(struct log *log, const struct log_recovery *recovery, 
     return ERR_OK;
 }
 
-static enum err remove_dropped(const struct log_directory *directory, struct why *why)
+/* Also before a new segment takes a name that one of them may bear. The floor may stand in one slot
+ * only: it must be in both before what lies below it goes. */
+static enum err remove_dropped(struct log *log, const struct log_directory *directory,
+                               struct why *why)
 {
     const struct buffer *names = &directory->dropped;
-    for (size_t at = 0; at < names->size;) {
+    if (names->size == 0) return ERR_OK;
+    enum err err = log_slots_write_now(log, LOG_OPEN, why);
+    for (size_t at = 0; at < names->size && err == ERR_OK;) {
         const char *name = (const char *)names->data + at;
         at += strlen(name) + 1;
-        enum err err = log_file_remove(directory->home, name, why);
-        if (err != ERR_OK) return err;
+        err = log_file_remove(directory->home, name, why);
     }
-    return names->size > 0 ? log_home_sync(directory->home, why) : ERR_OK;
+    return err == ERR_OK ? log_home_sync(directory->home, why) : err;
 }
 
 /* Spares of the usual size are kept, up to a few; anything else under such a name goes. */
@@ -107,7 +111,8 @@ static void take_places(struct log *log, const struct log_directory *directory,
                      ? log->superblock.promised
                      : log->chain.epoch;
     struct lsn last = {recovery->end.next.at - 1};
-    log->written = log->counted = log->durable = log->forgotten = last;
+    log->written = log->counted = log->forgotten = last;
+    log->durable = recovery->durable; /* until the rest has been written again */
     log->committed = recovery->committed;
     log->floor = log->floor_durable = log->superblock.floor;
     for (size_t i = 0; i < directory->count; i++) log_segment_push(log, &directory->segments[i]);
@@ -121,14 +126,14 @@ static enum err begin(struct log *log, const struct log_directory *directory,
     bool goes_on = recovery->clean || PLANTED(KEEP_UNSYNCED_TAIL);
     /* A process that died may have left names that only the page cache knows. */
     enum err err = log_home_sync(directory->home, why);
-    /* Before a new segment takes a name that one of them may bear. */
-    if (err == ERR_OK) err = remove_dropped(directory, why);
     if (err == ERR_OK) err = open_slots(log, directory, why);
+    if (err == ERR_OK) err = remove_dropped(log, directory, why);
     if (err == ERR_OK)
         err = goes_on ? open_last(log, recovery, why)
                       : log_tail_begin(log, directory, recovery, why);
     if (err == ERR_OK) err = adopt_spares(log, directory, why);
     if (err != ERR_OK) return err;
+    log->durable = log->written;
     uint64_t size = log->segments[log->segment_count - 1].size;
     log->plan_room = size > log->offset ? (size - log->offset) & ~(uint64_t)(LOG_SECTOR_BYTES - 1)
                                         : 0;

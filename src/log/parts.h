@@ -3,7 +3,8 @@
  *
  *   append.c       entries into batches, and out of memory again
  *   write.c        batches to the disk, syncs, failure
- *   roll.c         the next segment: files kept ready, naming, space
+ *   roll.c         the next segment
+ *   spare.c        files kept ready for it, and space
  *   trim.c         pins, the floor, removal
  *   superblock.c   both slots
  *   make.c open.c tail.c close.c   the beginnings and the end */
@@ -29,17 +30,20 @@ void log_fail(struct log *log, const struct disk_request *request, const char *d
 void log_timers_init(struct log *log);
 
 /* roll.c */
-MUST_USE enum err log_segment_promised(struct log *log, uint64_t own_bytes); /* else ERR_SPACE */
 void log_roll_start(struct log *log, struct log_batch *batch);
-void log_make_kick(struct log *log);
+void log_segment_push(struct log *log, const struct log_segment *segment);
+/* Everything but previous_salt, for a segment whose first entry follows `start`. */
+void log_segment_prepare(struct log *log, const struct log_chain *start,
+                         struct log_segment_header *header);
+
+/* spare.c */
+MUST_USE enum err log_segment_promised(struct log *log, uint64_t own_bytes); /* else ERR_SPACE */
+void log_make_kick(struct log *log); /* makes a file, if one is wanted */
+void log_space_ask(struct log *log);
+void log_space_watch(struct log *log); /* asks a while later */
 void log_spare_path(const struct log *log, uint8_t number, struct log_path *path);
 uint8_t log_spare_number(struct log *log); /* a free one, now in use; LOG_SPARE_NUMBERS: none */
 void log_spare_forget(struct log *log, const struct log_spare *spare);
-void log_space_ask(struct log *log);
-void log_space_watch(struct log *log); /* asks a while later */
-void log_segment_push(struct log *log, const struct log_segment *segment);
-void log_segment_prepare(struct log *log, const struct log_chain *start,
-                         struct log_segment_header *header);
 
 /* trim.c */
 void log_trim_kick(struct log *log);

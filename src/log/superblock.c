@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Both slots of the superblock, always written one after the other, each synced before the next:
- * whatever a crash or a bad sector does to one, the other is whole. They alternate: the slot
- * written first is the one written longest ago, or the bad one. */
+ * whatever a crash or a bad sector does to one, the other is whole. Nobody relies on a change
+ * before it is in both.
+ *
+ * A start begins with the bad slot or, when both are good, with the newer one: the process before
+ * may have died while it was being synced, so that only the page cache has it. The other one is
+ * durable for certain. From then on they alternate. */
 #include "log/parts.h"
 
 #include "base/plant.h"
@@ -9,7 +13,6 @@
 static void superblock_now(struct log *log, enum log_superblock_state state)
 {
     struct log_superblock *superblock = &log->superblock;
-    superblock->sequence++;
     superblock->state = state;
     superblock->durable = log->durable;
     superblock->committed = log->committed;
@@ -19,6 +22,7 @@ static void superblock_now(struct log *log, enum log_superblock_state state)
 
 static void slot_prepare(struct log *log)
 {
+    log->superblock.sequence++;
     log_superblock_encode(&log->superblock, log->slot_next, log->slot_page);
     log->slot = (struct disk_request){.op = DISK_WRITE_SYNC,
                                       .file = log->slot_file[log->slot_next],

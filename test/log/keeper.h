@@ -24,7 +24,6 @@ struct keeper {
     struct sim_visit visit;
     void (*visit_run)(struct keeper *keeper);
     uint64_t argument[2]; /* of the visit */
-
     /* The present life. */
     struct world *seams;
     struct log *log;
@@ -34,7 +33,6 @@ struct keeper {
     unsigned told;
     bool failed;
     uint32_t life;
-
     /* What was promised to the outside. */
     uint64_t acked, epoch;
     uint32_t life_of[KEEPER_ENTRIES_MAX], size_of[KEEPER_ENTRIES_MAX];
@@ -84,13 +82,9 @@ static inline bool keeper_start(struct sim_program *program, struct world *world
     MUST(keeper->found.promised.number >= keeper->epoch);
     struct epoch next = {keeper->found.promised.number + 1, keeper->options.copy};
     keeper->opened = log_promise(keeper->log, next, &keeper->why);
-    if (keeper->opened == ERR_OK) {
-        keeper->epoch = next.number;
-        return true;
-    }
-    log_abandon(keeper->log);
-    keeper->log = NULL;
-    return false;
+    if (keeper->opened == ERR_OK) keeper->epoch = next.number;
+    else log_abandon(keeper->log);
+    return keeper->opened == ERR_OK;
 }
 
 static inline void keeper_stop(struct sim_program *program)
@@ -103,8 +97,8 @@ static inline void keeper_stop(struct sim_program *program)
 static inline void keeper_ended(struct sim_program *program, enum sim_end end, int status)
 {
     struct keeper *keeper = CONTAINER_OF(program, struct keeper, program);
-    (void)end;
     (void)status;
+    if (end == SIM_END_CRASH) keeper->opened = ERR_OK; /* it was not refused */
     keeper->log = NULL;
 }
 

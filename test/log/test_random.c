@@ -158,6 +158,25 @@ static void end_any(struct day *day)
     sim_node_crash(keeper->node, cut);
 }
 
+/* A start that may be cut off anywhere, and the next one, and the next. */
+static bool start_at_last(struct day *day)
+{
+    struct keeper *keeper = day->keeper;
+    while (draw(2) == 0) {
+        struct sim_crash crash = {.io = sim_node_io(keeper->node) + draw(50)};
+        unsigned variants = 0;
+        while (sim_crash_variant(variants, &crash)) variants++;
+        (void)sim_crash_variant((unsigned)draw(variants), &crash);
+        crash.cut.number += draw(1000);
+        sim_node_crash_at(keeper->node, &crash);
+        bool started = sim_node_start(keeper->node);
+        sim_node_crash_at(keeper->node, NULL);
+        if (started || keeper->opened != ERR_OK) return started;
+        if (sim_world_failure(keeper->world) != NULL) return false;
+    }
+    return sim_node_start(keeper->node);
+}
+
 static bool begin_any(struct day *day)
 {
     struct keeper *keeper = day->keeper;
@@ -165,7 +184,7 @@ static bool begin_any(struct day *day)
     keeper->options.durability = (enum log_durability)draw(3);
     keeper->options.direct = draw(2) == 0;
     keeper->options.segment_bytes = (4 + draw(3)) * 4096;
-    if (!sim_node_start(keeper->node)) {
+    if (!start_at_last(day)) {
         /* Only a full disk may keep it from starting. */
         if (sim_world_failure(keeper->world) == NULL && keeper->opened != ERR_SPACE)
             sim_world_fail(keeper->world, "refused: %s", keeper->why.text);

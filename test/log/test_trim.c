@@ -245,3 +245,50 @@ TEST(log_space, a_full_disk_does_not_keep_a_log_from_being_opened)
     ASSERT_SOUND(keeper);
     keeper_free(keeper);
 }
+
+static void step_trim_and_promise(struct keeper *keeper)
+{
+    log_trim(keeper->log, log_durable(keeper->log));
+    keeper->result = log_promise(keeper->log, (struct epoch){99, 1}, &keeper->why);
+}
+
+TEST(log_trim, a_promise_waits_for_a_superblock_that_is_being_written)
+{
+    struct keeper *keeper = filled(60);
+    assert_true(keeper_do(keeper, step_trim_and_promise));
+    assert_int_equal(keeper->result, ERR_PENDING);
+    assert_true(sim_world_settle(keeper->world, SIM_SECOND));
+    assert_true(keeper_do(keeper, step_trim_and_promise));
+    assert_int_equal(keeper->result, ERR_OK);
+    keeper_free(keeper);
+}
+
+TEST(log_trim, a_renamed_file_is_not_used_when_its_old_name_may_come_back)
+{
+    struct keeper *keeper = filled(60);
+    struct sim_fault fault = {.ops = 1 << DISK_SYNC_DIR, .hits = 1, .kind = SIM_FAULT_ERROR};
+    (void)sim_disk_fault(keeper_disk(keeper), &fault);
+    trim(keeper, log_durable(keeper->log).at);
+    assert_true(keeper->failed);
+    assert_non_null(strstr(keeper->why.text, "sync the directory"));
+    keeper_free(keeper);
+}
+
+TEST(log_trim, a_segment_that_cannot_be_removed_is_left_for_the_next_start)
+{
+    struct keeper *keeper = filled(60);
+    struct sim_fault fault = {.ops = 1 << DISK_REMOVE | 1 << DISK_RENAME | 1 << DISK_OPEN,
+                              .hits = 3,
+                              .kind = SIM_FAULT_ERROR};
+    (void)sim_disk_fault(keeper_disk(keeper), &fault);
+    trim(keeper, log_durable(keeper->log).at);
+    assert_false(keeper->failed);
+    assert_int_equal(keeper_append(keeper, 5, 900), ERR_OK);
+    uint64_t used = sim_disk_used(keeper_disk(keeper));
+    sim_node_crash(keeper->node, (struct sim_cut){SIM_KEEP_NOTHING, 1});
+    assert_true(sim_node_start(keeper->node));
+    keeper_check(keeper);
+    assert_true(sim_disk_used(keeper_disk(keeper)) < used);
+    ASSERT_SOUND(keeper);
+    keeper_free(keeper);
+}
