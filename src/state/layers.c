@@ -95,10 +95,9 @@ void walk_open(struct walk *walk, struct state *state, const struct layers *laye
                struct bytes tail, bool backward)
 {
     *walk = (struct walk){
-        .state = state, .layers = *layers, .backward = backward, .order = order, .err = ERR_OK};
+        .state = state, .layers = *layers, .backward = backward, .start_order = order, .err = ERR_OK};
     buffer_init(&walk->start);
     buffer_append(&walk->start, tail);
-    walk->tail = buffer_bytes(&walk->start);
 }
 
 void walk_close(struct walk *walk)
@@ -183,7 +182,13 @@ static void active_again(struct walk *walk)
 
 static void walk_begin(struct walk *walk)
 {
+    struct place start = {walk->start_order, buffer_bytes(&walk->start)};
+    if (walk->layers.active != NULL) {
+        start = gaps_skip(&walk->layers.active->gaps, start, walk->backward);
+    }
     walk->begun = true;
+    walk->order = start.order;
+    walk->tail = start.tail;
     walk->strands_changes = walk->state->active.strands.changes;
     if (walk->layers.active != NULL) walk->active_changes = walk->layers.active->changes;
     for (unsigned layer = 0; layer < 2; layer++) walk->cells[layer] = strand_begin(walk, layer);
@@ -210,7 +215,7 @@ static void walk_step(struct walk *walk)
 /* Whether (order, tail) comes before what is chosen so far. */
 static bool is_nearer(const struct walk *walk, uint64_t order, struct bytes tail)
 {
-    int compared = place_compare(order, tail, walk->order, walk->tail);
+    int compared = place_compare((struct place){order, tail}, (struct place){walk->order, walk->tail});
     return walk->backward ? compared > 0 : compared < 0;
 }
 
@@ -238,6 +243,18 @@ static bool walk_choose(struct walk *walk, bool *absent)
     return chosen;
 }
 
+/* Notes a long row of removed records, for the next walk from the same place. */
+static void note_gap(struct walk *walk)
+{
+    if (walk->skipped >= GAP_SKIPPED_MIN && walk->err == ERR_OK) {
+        struct place from = {walk->start_order, buffer_bytes(&walk->start)};
+        struct place to = {walk->order, walk->tail};
+        struct strand *strand = active_strand(&walk->layers, walk->state);
+        gaps_note(&strand->gaps, from, walk->ended ? NULL : &to, walk->backward);
+    }
+    walk->skipped = SIZE_MAX; /* only rows at the beginning are noted */
+}
+
 bool walk_next(struct walk *walk)
 {
     while (!walk->ended && walk->err == ERR_OK) {
@@ -246,6 +263,8 @@ bool walk_next(struct walk *walk)
         bool absent = false;
         if (walk->err != ERR_OK) break;
         walk->ended = !walk_choose(walk, &absent);
+        if (!walk->ended && absent && walk->skipped < SIZE_MAX) walk->skipped++;
+        if (!absent && walk->skipped < SIZE_MAX) note_gap(walk);
         if (!walk->ended && !absent) return true;
     }
     return false;
@@ -295,6 +314,11 @@ static void key_walk_begin(struct key_walk *walk)
     key_cursor_settle(walk, walk->cursor->ops->seek(walk->cursor, from));
 }
 
+static struct place record_place(const struct record *record)
+{
+    return (struct place){record->hash, record_name(record)};
+}
+
 static bool is_last_key(const struct key_walk *walk, uint64_t hash, struct bytes name)
 {
     return hash == walk->hash && bytes_equal(name, walk->name);
@@ -319,9 +343,8 @@ bool key_walk_next(struct key_walk *walk)
         else key_walk_begin(walk);
         if (walk->err != ERR_OK) break;
         const struct record *record = walk->record;
-        if (walk->cursor_on && (record == NULL || place_compare(walk->cursor_hash, walk->cursor_name,
-                                                                record->hash,
-                                                                record_name(record)) < 0)) {
+        struct place stored = {walk->cursor_hash, walk->cursor_name};
+        if (walk->cursor_on && (record == NULL || place_compare(stored, record_place(record)) < 0)) {
             walk->hash = walk->cursor_hash;
             walk->name = walk->cursor_name;
             walk->value = walk->cursor->ops->value(walk->cursor);

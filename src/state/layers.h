@@ -40,7 +40,9 @@ struct walk {
     bool cursor_on;              /* stands on a record of the strand */
     uint64_t cursor_order;
     struct bytes cursor_tail;
-    struct buffer start; /* the tail to begin at */
+    struct buffer start;   /* the tail to begin at */
+    uint64_t start_order;
+    size_t skipped;        /* records that are removed, before the first that is not */
     uint64_t order;      /* of the record given last, and */
     struct bytes tail, value;
     enum err err; /* why it ended early */

@@ -122,15 +122,12 @@ static void walk_elements(struct tx *tx, const struct key *key, const struct sca
                           scan_give *give)
 {
     bool whole = key->size <= SCAN_WHOLE_ELEMENTS_MAX;
-    /* No hash is so large: the end, before any cursor arithmetic below. */
-    uint64_t from = whole ? 0 : scan_options_from(options);
-    bool beyond = from >> TX_HASH_BITS != 0;
     struct found_elements found = {NULL, 0, 0};
     uint64_t seen = 0, last = 0;
     bool more = false;
-    struct tx_cursor *cursor = beyond ? NULL : tx_scan(tx, key, from);
+    struct tx_cursor *cursor = tx_scan(tx, key, whole ? 0 : scan_options_from(options));
     struct bytes name, value;
-    while (!beyond && tx_scan_next(cursor, &name, &value)) {
+    while (tx_scan_next(cursor, &name, &value)) {
         uint64_t hash = tx_scan_hash(cursor);
         more = !whole && seen >= options->count && hash != last;
         last = hash;

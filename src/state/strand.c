@@ -50,12 +50,6 @@ void strand_init(struct strand *strand, enum layout kind, uint64_t namespace, st
     strand->hash = layout_hash(prefix_bytes(&strand->prefix));
 }
 
-int place_compare(uint64_t order_a, struct bytes tail_a, uint64_t order_b, struct bytes tail_b)
-{
-    if (order_a != order_b) return order_a < order_b ? -1 : 1;
-    return bytes_compare(tail_a, tail_b);
-}
-
 static size_t node_bytes(unsigned capacity)
 {
     return sizeof(struct strand_node) + capacity * sizeof(struct node_slot);
@@ -110,7 +104,7 @@ static unsigned child_search(const struct strand_node *node, uint64_t order, str
         bool reached = slot->order < order;
         if (slot->order == order) {
             const struct cell *first = first_cell(slot->to);
-            reached = place_compare(first->order, cell_tail(first), order, tail) <= 0;
+            reached = place_compare(cell_place(first), (struct place){order, tail}) <= 0;
         }
         if (reached) low = middle + 1;
         else high = middle;
@@ -235,6 +229,7 @@ struct cell *strand_put(struct strand *strand, struct cell *cell)
     struct path path;
     descend(strand, cell->order, cell_tail(cell), &path);
     struct cell *old = path_cell(&path, cell->order, cell_tail(cell));
+    if (!cell->absent) gaps_touch(&strand->gaps, cell_place(cell));
     strand->changes++;
     strand->bytes += cell_bytes(cell);
     if (old != NULL) {
@@ -276,6 +271,7 @@ struct cell *strand_take(struct strand *strand, uint64_t order, struct bytes tai
     descend(strand, order, tail, &path);
     struct cell *cell = path_cell(&path, order, tail);
     if (cell == NULL) return NULL;
+    if (cell->absent) gaps_touch(&strand->gaps, cell_place(cell));
     strand->changes++;
     strand->count--;
     strand->bytes -= cell_bytes(cell);
@@ -287,6 +283,7 @@ size_t strand_drain(struct strand *strand, size_t limit)
 {
     size_t freed = 0;
     strand->changes++;
+    gaps_release(&strand->gaps);
     while (strand->root != NULL && freed < limit) {
         struct path path = {.node[0] = strand->root};
         while (!path.node[path.depth]->leaf) {
@@ -377,7 +374,7 @@ void strand_check_deep(const struct strand *strand)
          cell = strand_next(&place)) {
         MUST(place.leaf->slot[place.at].order == cell->order);
         if (last != NULL) {
-            MUST(place_compare(last->order, cell_tail(last), cell->order, cell_tail(cell)) < 0);
+            MUST(place_compare(cell_place(last), cell_place(cell)) < 0);
         }
         MUST(strand_find(strand, cell->order, cell_tail(cell)) == cell);
         last = cell;

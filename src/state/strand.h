@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/must.h"
+#include "state/gap.h"
 #include "state/layout.h"
 
 /* A record that was changed. Once in a strand its content never changes. */
@@ -45,7 +46,13 @@ struct strand {
     size_t index;    /* in its generation's list */
     uint64_t hash;   /* of the prefix, for the generation's table */
     uint64_t changes; /* for cursors */
+    struct gaps gaps; /* in all layers together */
 };
+
+static inline struct place cell_place(const struct cell *cell)
+{
+    return (struct place){cell->order, cell_tail(cell)};
+}
 
 void strand_init(struct strand *strand, enum layout kind, uint64_t namespace, struct version version);
 
@@ -73,7 +80,6 @@ const struct cell *strand_last(const struct strand *strand, struct strand_place 
 const struct cell *strand_next(struct strand_place *place);
 const struct cell *strand_previous(struct strand_place *place);
 
-int place_compare(uint64_t order_a, struct bytes tail_a, uint64_t order_b, struct bytes tail_b);
 void strand_check_deep(const struct strand *strand);
 
 #endif

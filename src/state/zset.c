@@ -61,8 +61,7 @@ void zset_cut(struct tx *tx, struct key *key, const char *event)
     uint8_t database = key->database;
     struct bytes name = tx_scratch_copy(tx, key->name);
     bool empty = key->size == 0;
-    if (empty) tx_remove(tx, key);
-    else tx_store(tx, key);
+    tx_store(tx, key); /* an empty one is removed */
     tx_notify(tx, NOTIFY_ZSET, event, database, name);
     if (empty) tx_notify(tx, NOTIFY_GENERIC, "del", database, name);
 }

@@ -67,9 +67,17 @@ static void reply_repeated(struct tx *tx, const struct key *key, uint64_t count,
     }
 }
 
+static void reply_all(struct tx *tx, const struct key *key, bool scores)
+{
+    zset_reply_count(tx->reply, (size_t)key->size, scores);
+    struct tx_cursor *cursor = tx_scan(tx, key, 0);
+    struct picked each;
+    while (tx_scan_next(cursor, &each.name, &each.value)) put_picked(tx->reply, &each, scores);
+    tx_cursor_close(cursor);
+}
+
 static void reply_distinct(struct tx *tx, const struct key *key, uint64_t count, bool scores)
 {
-    if (count > key->size) count = key->size;
     struct picked *picked = tx_scratch(tx, (size_t)count * sizeof *picked);
     size_t drawn = pick_distinct(tx, key, (size_t)count, picked);
     zset_reply_count(tx->reply, drawn, scores);
@@ -108,6 +116,7 @@ void eval_ZRANDMEMBER(struct tx *tx, const struct args *args)
     enum found found = tx_find_typed(tx, args->at[1], KEY_ZSET, &key);
     if (found == FOUND_WRONG) return;
     if (found == FOUND_ABSENT || count == 0) tx->reply->ops->array(tx->reply, 0);
+    else if (count > 0 && (uint64_t)count >= key.size) reply_all(tx, &key, scores);
     else if (count > 0) reply_distinct(tx, &key, (uint64_t)count, scores);
     else reply_repeated(tx, &key, (uint64_t)-count, scores);
 }

@@ -106,14 +106,7 @@ static void add(struct tx *tx, const struct args *args, struct zadd *zadd)
     struct key key;
     enum found found = tx_find_typed(tx, args->at[1], KEY_ZSET, &key);
     if (found == FOUND_WRONG) return;
-    if (found == FOUND_ABSENT) {
-        if (zadd->xx) {
-            if (zadd->incr) tx->reply->ops->null(tx->reply);
-            else tx->reply->ops->integer(tx->reply, 0);
-            return;
-        }
-        tx_create(tx, args->at[1], KEY_ZSET, &key);
-    }
+    if (found == FOUND_ABSENT) tx_create(tx, args->at[1], KEY_ZSET, &key);
     int64_t created = 0, changed = 0;
     for (size_t i = zadd->first; i < args->count && !tx_pending(tx); i += 2) {
         struct zset_pair pair = {.member = args->at[i + 1]};

@@ -237,6 +237,8 @@ TEST(state_list, lmpop_serves_from_the_first_list_that_is_there)
     expect(&talk, "EXISTS b", ":0");
     expect(&talk, "LMPOP 0 a LEFT", "-ERR numkeys should be greater than 0");
     expect(&talk, "LMPOP 9223372036854775807 a LEFT", "-ERR syntax error");
+    expect(&talk, "LMPOP 2 a LEFT", "-ERR syntax error");
+    expect(&talk, "LMPOP 3 a LEFT", "-ERR syntax error");
     expect(&talk, "LMPOP 1 a LEFT COUNT 0", "-ERR count should be greater than 0");
     expect(&talk, "LMPOP 1 a LEFT COUNT", "-ERR syntax error");
     expect(&talk, "LMPOP 1 a LEFT COUNT 1 COUNT 2", "-ERR syntax error");
@@ -307,6 +309,7 @@ TEST(state_list, a_timeout_is_checked_before_anything)
     expect(&talk, "BLMPOP -1 0 s LEFT", "-ERR numkeys should be greater than 0");
     expect(&talk, "BLMOVE s s UP LEFT -1", "-ERR syntax error");
     expect_wait(&talk, "BLPOP l -0.0009");
+    expect_wait_again(&talk, "BLPOP l -1"); /* only when the client begins to wait */
     talk_close_counted(&talk);
 }
 

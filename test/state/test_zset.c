@@ -389,6 +389,23 @@ TEST(state_zset, sorted_sets_in_the_store_are_changed_in_place)
     talk_close_counted(&talk);
 }
 
+TEST(state_zset, ranges_by_member_seek_in_the_store)
+{
+    struct talk talk;
+    char line[64];
+    talk_open(&talk);
+    for (int i = 0; i < 300; i++) {
+        snprintf(line, sizeof line, "ZADD z 7 m%03d", i);
+        expect(&talk, line, ":1");
+    }
+    talk_flush(&talk);
+    expect(&talk, "ZRANGEBYLEX z [m150 (m152", "*2 $4 m150 $4 m151");
+    expect(&talk, "ZREVRANGEBYLEX z (m200 + LIMIT 0 1", "*0");
+    expect(&talk, "ZREVRANGEBYLEX z (m200 - LIMIT 1 2", "*2 $4 m198 $4 m197");
+    expect(&talk, "ZLEXCOUNT z (m001 [m100", ":99");
+    talk_close_counted(&talk);
+}
+
 TEST(state_zset, other_types_are_refused)
 {
     static const char *const lines[] = {

@@ -14,6 +14,11 @@ TEST(state_zset_algebra, unions_weigh_and_aggregate)
     expect(&talk, "ZUNION 2 a b WITHSCORES AGGREGATE MIN", "*6 $1 x $1 1 $1 y $1 2 $1 z $2 20");
     expect(&talk, "ZUNION 3 a b s AGGREGATE max WEIGHTS 2 1 30 WITHSCORES",
            "*8 $1 x $1 2 $1 z $2 20 $1 w $2 30 $1 y $2 30");
+    expect(&talk, "ZUNION 2 a b WITHSCORES AGGREGATE MAX WEIGHTS 6 1",
+           "*6 $1 x $1 6 $1 y $2 12 $1 z $2 20");
+    expect(&talk, "ZUNION 2 a b WITHSCORES AGGREGATE MIN WEIGHTS 6 1",
+           "*6 $1 x $1 6 $1 y $2 10 $1 z $2 20");
+    expect(&talk, "ZUNION 2 a b WITHSCORES AGGREGATE Sum", "*6 $1 x $1 1 $1 y $2 12 $1 z $2 20");
     expect(&talk, "ZUNION 2 none a", "*2 $1 x $1 y");
     expect(&talk, "ZUNION 2 a a WITHSCORES", "*4 $1 x $1 2 $1 y $1 4");
     expect(&talk, "ZADD i inf x", ":1");
@@ -108,5 +113,42 @@ TEST(state_zset_algebra, algebra_refuses_what_makes_no_sense)
     expect(&talk, "ZUNION 2 none s", WRONGTYPE);
     expect(&talk, "ZINTERSTORE s 2 none s", WRONGTYPE);
     expect(&talk, "TYPE s", "+string");
+    talk_close_counted(&talk);
+}
+
+/* 1 - 1e16 + 1e16 is 0 in doubles, 1e16 - 1e16 + 1 is 1. */
+TEST(state_zset_algebra, sums_go_from_the_smallest_input_to_the_largest)
+{
+    struct talk talk;
+    talk_open(&talk);
+    expect(&talk, "ZADD large 1e16 x 1 y 1 z", ":3");
+    expect(&talk, "ZADD middle -1e16 x 1 y", ":2");
+    expect(&talk, "ZADD small 1 x", ":1");
+    expect(&talk, "ZINTER 3 large middle small WITHSCORES", "*2 $1 x $1 0");
+    expect(&talk, "ZINTER 3 small middle large WITHSCORES", "*2 $1 x $1 0");
+    expect(&talk, "ZUNIONSTORE d 3 large middle small", ":3");
+    expect(&talk, "ZSCORE d x", "$1 0");
+    talk_close_counted(&talk);
+}
+
+TEST(state_zset_algebra, large_inputs_are_read_from_the_store)
+{
+    struct talk talk;
+    char line[64];
+    talk_open(&talk);
+    for (int i = 0; i < 300; i++) {
+        snprintf(line, sizeof line, "ZADD %s %d m%03d", i % 2 == 0 ? "a" : "b", i, i);
+        expect(&talk, line, ":1");
+        snprintf(line, sizeof line, "SADD s m%03d", i);
+        if (i % 3 == 0) expect(&talk, line, ":1");
+    }
+    talk_flush(&talk);
+    expect(&talk, "ZUNIONSTORE u 2 a b", ":300");
+    expect(&talk, "ZRANGE u 100 101 WITHSCORES", "*4 $4 m100 $3 100 $4 m101 $3 101");
+    expect(&talk, "ZINTERCARD 2 u s", ":100");
+    expect(&talk, "ZINTERCARD 3 a u s", ":50");
+    expect(&talk, "ZDIFFSTORE d 3 u a s", ":100");
+    expect(&talk, "ZRANGE d 0 1 WITHSCORES", "*4 $4 m001 $1 1 $4 m005 $1 5");
+    assert_true(talk.pendings > 0);
     talk_close_counted(&talk);
 }

@@ -14,6 +14,11 @@ TEST(state_zset_pick, a_scan_of_a_small_one_gives_all_at_once)
     expect(&talk, "ZSCAN none 0", "*2 $1 0 *0");
     expect(&talk, "ZSCAN none x", "-ERR invalid cursor");
     expect(&talk, "ZSCAN none 18446744073709551616", "-ERR invalid cursor");
+    expect(&talk, "ZSCAN none +", "-ERR invalid cursor");
+    expect(&talk, "ZSCAN none +12", "*2 $1 0 *0");
+    expect(&talk, "ZSCAN none -1", "*2 $1 0 *0");
+    expect(&talk, "ZSCAN none ''", "*2 $1 0 *0");
+    expect(&talk, "ZSCAN z 0 MATCH ''", "*2 $1 0 *0");
     expect(&talk, "ZSCAN none 0 COUNT x", "*2 $1 0 *0");
     expect(&talk, "ZSCAN z 0 COUNT 0", "-ERR syntax error");
     expect(&talk, "ZSCAN z 0 COUNT x", "-ERR value is not an integer or out of range");
@@ -78,6 +83,8 @@ TEST(state_zset_pick, zrandmember_gives_as_many_as_asked_for)
     talk.resp3 = true;
     assert_memory_equal(say(&talk, "ZRANDMEMBER z -3 WITHSCORES"), "*3 *2 ", 6);
     talk.resp3 = false;
+    assert_memory_equal(say(&talk, "ZRANDMEMBER z 1"), "*1 $1 ", 6);
+    assert_memory_equal(say(&talk, "ZRANDMEMBER z 1 WITHSCORES"), "*2 $1 ", 6);
     expect(&talk, "ZRANDMEMBER z 0", "*0");
     expect(&talk, "ZRANDMEMBER none", "$-1");
     expect(&talk, "ZRANDMEMBER none -3", "*0");
@@ -89,5 +96,23 @@ TEST(state_zset_pick, zrandmember_gives_as_many_as_asked_for)
     expect(&talk, "ZRANDMEMBER z -9223372036854775807",
            "-ERR value is out of range, the answer would be too large");
     expect(&talk, "ZRANDMEMBER z 1 scores", "-ERR syntax error");
+    talk_close_counted(&talk);
+}
+
+TEST(state_zset_pick, random_members_come_out_of_the_store)
+{
+    struct talk talk;
+    char line[64];
+    talk_open(&talk);
+    for (int i = 0; i < 1500; i++) {
+        snprintf(line, sizeof line, "ZADD z %d m%04d", i, i);
+        say(&talk, line);
+    }
+    talk_flush(&talk);
+    assert_memory_equal(say(&talk, "ZRANDMEMBER z -2"), "*2 $5 m", 7);
+    assert_memory_equal(say(&talk, "ZRANDMEMBER z 2"), "*2 $5 m", 7);
+    assert_memory_equal(say(&talk, "ZRANDMEMBER z"), "$5 m", 4);
+    assert_true(talk.pendings > 0);
+    assert_memory_equal(say(&talk, "ZRANDMEMBER z 2000"), "*1500 $5 m", 10);
     talk_close_counted(&talk);
 }
