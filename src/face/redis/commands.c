@@ -179,7 +179,7 @@ static bool list_fits(const struct command *command, enum list_filter filter, st
 {
     char category[64];
     switch (filter) {
-    case LIST_ALL: return command->parent == COMMAND_NONE;
+    case LIST_ALL: return true;
     case LIST_MODULE: return false; /* there are none */
     case LIST_CATEGORY:
         if (value.size > sizeof category - 2) return false;

@@ -3,6 +3,7 @@
 #ifndef TEST_FACE_REDIS_FAKE_SERVICE_H
 #define TEST_FACE_REDIS_FAKE_SERVICE_H
 
+#include "base/memory.h"
 #include "base/must.h"
 #include "command/command.h"
 #include "seam/entry.h"
@@ -11,9 +12,10 @@
 
 struct fake_service {
     struct service base;
-    struct list calls; /* in flight, oldest first */
-    struct buffer log; /* what was submitted: a line a call, zero-terminated by fake_log() */
-    bool at_once;      /* reads are answered from inside submit: "+<command>" */
+    struct list calls;    /* in flight, oldest first */
+    struct buffer log;    /* what was submitted: a line a call, zero-terminated by fake_log() */
+    size_t at_once_bytes; /* with so many bytes; 0: "+READ" */
+    bool at_once;         /* reads are answered from inside submit: "+<command>" */
     unsigned cancelled, unblocked, watches;
     struct watch *watch; /* the last one */
     struct service_listener *listener;
@@ -54,7 +56,10 @@ static void fake_submit(struct service *service, struct call *call)
     if (call->kind != CALL_LOCAL) fake_write_payload(&fake->log, call->payload);
     buffer_append_text(&fake->log, "\n");
     if (fake->at_once && call->kind == CALL_READ && !call->ordered) {
-        call->reply->ops->simple(call->reply, "READ");
+        uint8_t *value = memory_zeroed(1, fake->at_once_bytes + 1);
+        if (fake->at_once_bytes == 0) call->reply->ops->simple(call->reply, "READ");
+        else call->reply->ops->bulk(call->reply, bytes_of(value, fake->at_once_bytes));
+        memory_free(value);
         call->done(call, CALL_ANSWERED);
         return;
     }

@@ -31,7 +31,7 @@ static void harness_shutdown(struct redis_host *host)
 }
 
 /* `options`: the text of a configuration file. */
-static struct harness *harness_open(const char *options)
+static TEST_UNUSED struct harness *harness_open(const char *options)
 {
     struct harness *h = memory_zeroed(1, sizeof *h);
     struct why why = {""};
@@ -54,7 +54,7 @@ static struct harness *harness_open(const char *options)
     return h;
 }
 
-static void harness_close(struct harness *h)
+static TEST_UNUSED void harness_close(struct harness *h)
 {
     redis_close(h->face);
     fake_clock_turn(&h->clock);
@@ -82,7 +82,8 @@ static void TEST_UNUSED harness_turn(struct harness *h)
 }
 
 /* Bytes arrive and the turn ends; what arrives after a close is lost. */
-static void harness_send_bytes(struct harness *h, struct stream *stream, struct bytes bytes)
+static TEST_UNUSED void harness_send_bytes(struct harness *h, struct stream *stream,
+                                           struct bytes bytes)
 {
     if (stream->owner != NULL) stream->owner->events->received(stream->owner, bytes);
     fake_clock_turn(&h->clock);

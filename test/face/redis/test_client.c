@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A client's life and bounds: who may come in, what it may send and leave unread, how it ends. */
+#include "face/redis/client.h"
 #include "test/face/redis/harness.h"
 
 /* --- Coming in --- */
@@ -161,6 +162,20 @@ TEST(face_redis_client, without_the_password_that_is_one_mebibyte)
     a = harness_connect(h);
     harness_send(h, a, "*11\r\n");
     assert_true(a->closed);
+    struct stream *b = harness_connect(h);
+    b->window = 0;
+    harness_send(h, b, "GET a\r\n");
+    uint8_t *block = memory_zeroed(1, (1 << 20) + 1);
+    harness_send_bytes(h, b, bytes_of(block, (1 << 20) + 1));
+    assert_true(b->closed);
+    harness_close(h);
+    h = harness_open("");
+    b = harness_connect(h);
+    b->window = 0;
+    harness_send(h, b, "PING\r\n");
+    harness_send_bytes(h, b, bytes_of(block, (1 << 20) + 1));
+    assert_false(b->closed);
+    memory_free(block);
     harness_close(h);
 }
 
@@ -249,6 +264,77 @@ TEST(face_redis_client, answers_in_flight_count_before_they_are_sent)
         call->done(call, CALL_ANSWERED);
     }
     memory_free(big);
+    harness_turn(h);
+    assert_true(a->closed);
+    harness_close(h);
+}
+
+/* The face's own view of the client. */
+static const struct client *inside(const struct stream *stream)
+{
+    assert_non_null(stream->owner);
+    return CONTAINER_OF(stream->owner, struct client, owner);
+}
+
+/* So many GETs at once, each answered at once with 100 KB. */
+static void get_big(struct stream *stream, int count)
+{
+    struct buffer lines;
+    buffer_init(&lines);
+    for (int i = 0; i < count; i++) buffer_append_text(&lines, "GET a\r\n");
+    stream->owner->events->received(stream->owner, buffer_bytes(&lines));
+    buffer_release(&lines);
+}
+
+TEST(face_redis_client, big_replies_are_sent_before_more_are_made)
+{
+    struct harness *h = harness_open("");
+    struct stream *a = harness_connect(h);
+    h->service.at_once = true;
+    h->service.at_once_bytes = 100000;
+    get_big(a, 20);
+    assert_int_equal(inside(a)->out.size, 3 * 100011); /* the first above 256 KiB */
+    harness_turn(h);
+    assert_int_equal(a->out.size, 20 * 100011);
+    assert_false(a->closed);
+    a->window = 100;
+    get_big(a, 20);
+    harness_turn(h);
+    assert_int_equal(a->out.size + a->waiting.size, 23 * 100011);
+    harness_close(h);
+}
+
+TEST(face_redis_client, a_client_that_ends_its_side_gets_big_replies_too)
+{
+    struct harness *h = harness_open("");
+    struct stream *a = harness_connect(h);
+    h->service.at_once = true;
+    h->service.at_once_bytes = 100000;
+    get_big(a, 20);
+    harness_hang_up(h, a); /* in the same turn */
+    assert_int_equal(a->out.size, 20 * 100011);
+    assert_true(a->closed && a->flushed);
+    harness_close(h);
+}
+
+TEST(face_redis_client, replies_to_a_client_above_its_limit_take_no_more_memory)
+{
+    struct harness *h = harness_open("client-output-buffer-limit normal 300k 0 0");
+    struct stream *a = harness_connect(h);
+    harness_send(h, a, "SET a 1\r\nGET a\r\nGET a\r\nGET a\r\nGET a\r\nGET a\r\nGET a\r\n");
+    uint8_t *big = memory_zeroed(1, 100000);
+    struct list *first;
+    size_t most = 0;
+    while ((first = list_first(&h->service.calls)) != NULL) {
+        struct call *call = CONTAINER_OF(first, struct call, node);
+        list_remove(first);
+        call->reply->ops->bulk(call->reply, bytes_of(big, 100000));
+        call->done(call, CALL_ANSWERED);
+        if (inside(a)->out.size > most) most = inside(a)->out.size;
+    }
+    memory_free(big);
+    assert_int_equal(most, 3 * 100011);
+    assert_int_equal(inside(a)->out.size, 0);
     harness_turn(h);
     assert_true(a->closed);
     harness_close(h);

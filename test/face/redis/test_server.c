@@ -30,7 +30,8 @@ TEST(face_redis_server, hello_and_ping_answer_as_redis_does)
         "-ERR Protocol version is not an integer or out of range\r\n"
         "-ERR Syntax error in HELLO option 'x'\r\n-ERR Syntax error in HELLO option 'AUTH'\r\n");
     ask(h, a, "HELLO 3 SETNAME me\r\n",
-        "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:3\r\n"
+        "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n"
+        "$5\r\nproto\r\n:3\r\n"
         "$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
         "$7\r\nmodules\r\n*0\r\n");
     ask(h, a, "CLIENT GETNAME\r\nRESET\r\nCLIENT GETNAME\r\n", "$2\r\nme\r\n+RESET\r\n$-1\r\n");
@@ -58,7 +59,8 @@ TEST(face_redis_server, what_this_version_does_not_offer_is_refused_by_name)
     ask(h, a, "BGSAVE\r\n",
         "-ERR BGSAVE is not offered by this version: every acked write is in the log already\r\n");
     ask(h, a, "LASTSAVE\r\n",
-        "-ERR LASTSAVE is not offered by this version: every acked write is in the log already\r\n");
+        "-ERR LASTSAVE is not offered by this version: every acked write is in the log "
+        "already\r\n");
     ask(h, a, "FAILOVER\r\n",
         "-ERR FAILOVER is not offered by this version: it keeps one copy\r\n");
     ask(h, a, "ROLE\r\n", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
@@ -195,7 +197,8 @@ TEST(face_redis_server, command_info_shows_a_row_as_redis_does)
     struct harness *h = harness_open("");
     struct stream *a = harness_connect(h);
     ask(h, a, "COMMAND INFO nosuch get watch|observe\r\n",
-        "*3\r\n$-1\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n*3\r\n"
+        "*3\r\n$-1\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n"
+        "*3\r\n"
         "+@read\r\n+@string\r\n+@fast\r\n*0\r\n*1\r\n*6\r\n$5\r\nflags\r\n*2\r\n+RO\r\n+access\r\n"
         "$12\r\nbegin_search\r\n*4\r\n$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n*2\r\n$5\r\nindex"
         "\r\n:1\r\n$9\r\nfind_keys\r\n*4\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n*6\r\n"

@@ -136,6 +136,9 @@ TEST(face_redis_transaction, what_cannot_wait_inside_is_refused_inside)
     buffer_clear(&a->out);
     harness_send(h, a, "PING\r\n");
     expect_got(a, "+PONG\r\n");
+    harness_send(h, a, "MULTI\r\nCLIENT REPLY OFF\r\nPING\r\nEXEC\r\n");
+    expect_got(a, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n"
+                  "-ERR CLIENT REPLY is not allowed inside a transaction\r\n+PONG\r\n");
     harness_send(h, a, "MULTI\r\nMONITOR\r\nDEBUG SLEEP 1\r\nWAIT 1 0\r\nEXEC\r\n");
     expect_got(a, "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n"
                   "-ERR MONITOR isn't allowed for DENY BLOCKING client\r\n"
@@ -236,6 +239,17 @@ TEST(face_redis_transaction, a_key_is_watched_once_and_by_what_was_seen_first)
     harness_send(h, a, "UNWATCH\r\n");
     assert_int_equal(h->service.watches, 0);
     expect_got(a, "+OK\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n");
+    harness_close(h);
+}
+
+TEST(face_redis_transaction, a_muted_watch_that_must_fetch_answers_nothing)
+{
+    struct harness *h = harness_open("");
+    struct stream *a = harness_connect(h);
+    static const int64_t seen[][4] = {{1, 7, 2, 9}};
+    harness_send(h, a, "CLIENT REPLY SKIP\r\nWATCH k\r\nPING\r\n");
+    answer_watch(h, seen, 1);
+    expect_got(a, "+PONG\r\n");
     harness_close(h);
 }
 
