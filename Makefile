@@ -111,7 +111,7 @@ source_flags = -Isrc -I. \
   $(if $(filter src/real/%,$1),-D_GNU_SOURCE,-D_POSIX_C_SOURCE=200809L) \
   $(if $(filter src/% sim/%,$1),-include src/base/banned.h) \
   $(if $(filter $(ALLOCATES),$1),-DBANNED_ALLOCATION_FREE) \
-  $(if $(filter src/real/%,$1),-DBANNED_IN_REAL) \
+  $(if $(filter src/real/% sim/main.c,$1),-DBANNED_IN_REAL) \
   $(if $(filter src/app/main.c sim/main.c,$1),-DTIDEMARK_COMMIT='"$(COMMIT)"')
 
 # ---- Sources -------------------------------------------------------------------------------------

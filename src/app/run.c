@@ -163,8 +163,9 @@ static enum exit_status serve(struct run *run)
     }
     run->world.trace = run->trace;
     enum exit_status status = EXIT_STATUS_CLEAN;
-    enum err err = server_open(&run->server, &run->world, run->config, &run->host, &status, &why);
+    enum err err = server_open(&run->server, &run->world, run->config, &run->host, &why);
     if (err != ERR_OK) {
+        status = exit_status_of(err);
         trace_event(run->trace, TRACE_WARNING, "server", "start_refused",
                     "why=\"%s\" exit_status=%d", why.text, (int)status);
     } else {

@@ -165,7 +165,7 @@ static enum err configured(struct config_watch *watch, const struct config *conf
 /* --- Life --- */
 
 enum err server_open(struct server **out, const struct world *world, struct config *config,
-                     struct server_host *host, enum exit_status *status, struct why *why)
+                     struct server_host *host, struct why *why)
 {
     *out = NULL;
     struct server *server = memory_zeroed(1, sizeof *server);
@@ -180,7 +180,6 @@ enum err server_open(struct server **out, const struct world *world, struct conf
     struct node_options options = node_options_of(config);
     enum err err = node_open(&server->node, world, maker, &options, &server->node_listener, why);
     if (err != ERR_OK) {
-        *status = exit_status_of(err);
         keys_release(&server->keys);
         memory_free(server);
         return err;

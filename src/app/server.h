@@ -37,8 +37,7 @@ struct server_host {
  * `config` and `host` are borrowed until server_close. On failure *server is NULL and `status` says
  * how to exit. */
 MUST_USE enum err server_open(struct server **server, const struct world *world,
-                              struct config *config, struct server_host *host,
-                              enum exit_status *status, struct why *why);
+                              struct config *config, struct server_host *host, struct why *why);
 /* Stops cleanly: no new clients, calls in flight answered, state flushed; then ended(). Twice is
  * fine. */
 void server_stop(struct server *server);

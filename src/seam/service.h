@@ -49,7 +49,9 @@ struct call {
     /* The service's own, between submit() and the end. */
     struct list node;
     struct buffer kept;
+    bool refused; /* `kept` holds the error, which waits for its place */
     struct lsn lsn;
+    struct stamp now;
     unsigned attempt;
     unsigned state;
     void *waiter;

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/plants.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/plant.h"
+#include "sim/crash.h"
+#include "sim/storm.h"
+
+enum { SEEDS_FIRST = 1, SEEDS_LAST = 300, POINTS_MAX = 12000 };
+
+/* The check that broke, in one line. */
+static void print_caught(FILE *out, enum plant plant, const char *failure, const char *where)
+{
+    const char *check = strstr(failure, "turn ");
+    check = check != NULL ? strchr(check, ':') : NULL;
+    check = check != NULL ? check + 2 : failure;
+    int size = (int)strcspn(check, "\n");
+    fprintf(out, "caught %s by \"%.*s\" at %s\n", plant_name(plant), size > 160 ? 160 : size, check,
+            where);
+}
+
+static bool caught_by_seed(enum plant plant, FILE *out)
+{
+    for (uint64_t seed = SEEDS_FIRST; seed <= SEEDS_LAST; seed++) {
+        struct storm_options options = {.seed = seed, .workload = -1, .trace = NULL};
+        struct storm_result result;
+        storm_run(&options, &result);
+        if (result.failure[0] == '\0') continue;
+        char where[64];
+        (void)snprintf(where, sizeof where, "seed %" PRIu64, seed);
+        print_caught(out, plant, result.failure, where);
+        return true;
+    }
+    return false;
+}
+
+static bool caught_by_crash(enum plant plant, FILE *out)
+{
+    struct crash_options options = {.points_max = POINTS_MAX, .first_failure = true};
+    const char *name;
+    for (size_t i = 0; (name = crash_script_name(i)) != NULL; i++) {
+        struct crash_result result;
+        options.script = name;
+        crash_run(&options, &result);
+        if (result.failures == 0) continue;
+        char where[64];
+        (void)snprintf(where, sizeof where, "script %s, point %" PRIu64, name,
+                       result.points + result.again);
+        print_caught(out, plant, result.failure, where);
+        return true;
+    }
+    return false;
+}
+
+void plants_run(const char *only, FILE *out, struct plants_result *result)
+{
+    *result = (struct plants_result){0, 0};
+    for (unsigned i = 0; i < PLANTS; i++) {
+        enum plant plant = (enum plant)i;
+        if (only != NULL && strcmp(only, plant_name(plant)) != 0) continue;
+        plant_set(plant, true);
+        bool caught = caught_by_seed(plant, out) || caught_by_crash(plant, out);
+        plant_set(plant, false);
+        if (caught) {
+            result->caught++;
+        } else {
+            result->missed++;
+            fprintf(out, "missed %s: %s\n", plant_name(plant), plant_text(plant));
+        }
+        fflush(out);
+    }
+}

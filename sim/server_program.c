@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/server_program.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+
+static const char *const durabilities[] = {"always", "everysec", "none"};
+
+static struct server_program *program_of(struct sim_program *base)
+{
+    return CONTAINER_OF(base, struct server_program, base);
+}
+
+static void host_ready(struct server_host *host)
+{
+    struct server_program *program = CONTAINER_OF(host, struct server_program, host);
+    canon_ready(&program->canon);
+    program->ready = true;
+}
+
+static void close_all(struct server_program *program)
+{
+    server_close(program->server);
+    config_close(program->config);
+    program->server = NULL;
+    program->config = NULL;
+}
+
+static void close_task(struct task *task)
+{
+    struct server_program *program = CONTAINER_OF(task, struct server_program, close);
+    close_all(program);
+    sim_node_exit(program->node, program->status);
+}
+
+static void host_ended(struct server_host *host, enum exit_status status)
+{
+    struct server_program *program = CONTAINER_OF(host, struct server_program, host);
+    program->status = (int)status;
+    program->ready = false;
+    clock_defer(program->seams.clock, &program->close);
+}
+
+static struct machine_maker *host_observe(struct server_host *host, struct machine_maker *maker)
+{
+    struct server_program *program = CONTAINER_OF(host, struct server_program, host);
+    return canon_observe(&program->canon, maker);
+}
+
+static enum err configure(struct server_program *program, struct why *why)
+{
+    const struct server_settings *settings = &program->settings;
+    char numbers[4][SERVER_OPTION_BYTES];
+    const uint64_t values[4] = {settings->segment_bytes, settings->reserve_bytes,
+                                settings->flush_bytes_min, settings->flush_bytes_max};
+    for (unsigned i = 0; i < 4; i++) {
+        (void)snprintf(numbers[i], sizeof numbers[i], "%" PRIu64, values[i]);
+    }
+    const char *words[] = {"--dir", "data", "--loglevel", "debug", "--cache-size", "8m",
+                           "--durability", durabilities[settings->durability],
+                           "--log-sync", settings->direct ? "direct" : "fdatasync",
+                           "--log-segment-size", numbers[0], "--log-reserve-size", numbers[1],
+                           "--flush-budget-min", numbers[2], "--flush-budget-max", numbers[3]};
+    return config_read_arguments(program->config, words, sizeof words / sizeof words[0], why);
+}
+
+static bool recount(struct server_program *program, struct world *world)
+{
+    struct store *store = NULL;
+    program->recount_err = world->stores->ops->open(world->stores, "data/keys/store", false,
+                                                    1 << 20, &store, &program->why);
+    if (program->recount_err != ERR_OK) return false;
+    program->recount_err = state_recount(store, NULL, &program->recount, &program->why);
+    store->ops->close(store);
+    return program->recount_err == ERR_OK;
+}
+
+static bool program_start(struct sim_program *base, struct world *world)
+{
+    struct server_program *program = program_of(base);
+    program->seams = *world;
+    program->ready = false;
+    program->why.text[0] = '\0';
+    if (program->recounting) return recount(program, world);
+    program->starts++;
+    program->config = config_open();
+    enum err err = configure(program, &program->why);
+    MUST(err == ERR_OK);
+    err = server_open(&program->server, world, program->config, &program->host, &program->why);
+    if (err == ERR_OK) return true;
+    program->status = (int)exit_status_of(err);
+    close_all(program);
+    return false;
+}
+
+static void program_stop(struct sim_program *base)
+{
+    struct server_program *program = program_of(base);
+    MUST(program->recounting); /* a server stops by itself: server_program_stop */
+}
+
+static void program_ended(struct sim_program *base, enum sim_end end, int status)
+{
+    struct server_program *program = program_of(base);
+    program->end = end;
+    if (end == SIM_END_EXIT) {
+        program->status = status;
+        program->exits++;
+    }
+    program->ready = false;
+    program->config = NULL;
+    program->server = NULL;
+    program->close = (struct task){.run = close_task};
+    if (!program->recounting) canon_ended(&program->canon);
+}
+
+void server_program_init(struct server_program *program, struct sim_world *world,
+                         const struct server_settings *settings,
+                         const struct sim_node_options *options)
+{
+    *program = (struct server_program){
+        .base = {program_start, program_stop, program_ended},
+        .host = {.ready = host_ready,
+                 .ended = host_ended,
+                 .observe = host_observe,
+                 .process_id = 1,
+                 .version = "simulated"},
+        .settings = *settings,
+        .world = world,
+        .close.run = close_task,
+    };
+    canon_init(&program->canon, world);
+    program->node = sim_node_open(world, &program->base, options);
+}
+
+void server_program_release(struct server_program *program)
+{
+    canon_release(&program->canon);
+}
+
+static void stop_visit(struct sim_visit *visit, struct world *world)
+{
+    (void)world;
+    struct server_program *program = CONTAINER_OF(visit, struct server_program, stop);
+    if (program->server != NULL) server_stop(program->server);
+}
+
+void server_program_stop(struct server_program *program)
+{
+    program->stop.run = stop_visit;
+    if (sim_node_is_up(program->node)) (void)sim_node_visit(program->node, &program->stop);
+}
+
+bool server_program_recount(struct server_program *program)
+{
+    program->recounting = true;
+    bool started = sim_node_start(program->node);
+    if (started) (void)sim_node_stop(program->node);
+    program->recounting = false;
+    return started && program->recount_err == ERR_OK;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* storming: what storm.c (the lives of a seed) and storm_faults.c (what goes wrong in them) share.
+ */
+#ifndef SIM_STORMING_H
+#define SIM_STORMING_H
+
+#include "sim/server_program.h"
+#include "sim/storm.h"
+#include "sim/talker.h"
+
+struct storm {
+    struct sim_world *world;
+    struct server_program program;
+    struct workload workload;
+    struct ops ops;
+    struct talkers talkers;
+    struct canon_listener listener;
+    struct dice dice; /* what is drawn here */
+    struct storm_result *result;
+
+    bool on[STORM_FAULTS]; /* drawn for the seed */
+    unsigned lives, ticks_max;
+    uint64_t finish_us; /* how long the calm life is */
+    bool scripted; /* a crash that is armed stays so; after it the script decides */
+    struct sim_cut armed; /* of the crash that is armed */
+
+    /* Of this life. */
+    uint64_t rule, rule_hits; /* a failing disk, and its hits before */
+    bool may_fail_log, may_fail_store;
+    uint64_t store_rule;
+    bool low; /* space is, or was a moment ago, short */
+    uint64_t stall;
+    bool stopped_clean;
+};
+
+/* storm.c */
+struct storm *storm_open(const struct storm_options *options, struct storm_result *result);
+void storm_close(struct storm *storm); /* fills the result */
+void storm_finish(struct storm *storm);
+void storm_check_gap(struct storm *storm);
+uint64_t storm_below(struct storm *storm, uint64_t bound);
+bool storm_failed(const struct storm *storm);
+bool storm_wait_down(struct storm *storm, uint64_t limit_us);
+bool storm_start(struct storm *storm);
+void storm_stop(struct storm *storm);
+void storm_crashed(struct storm *storm, struct sim_cut cut);
+
+/* storm_faults.c */
+void storm_draw(struct storm *storm, const struct storm_options *options);
+void storm_life_begins(struct storm *storm);
+void storm_tick(struct storm *storm);
+void storm_calm_before_end(struct storm *storm);
+void storm_while_down(struct storm *storm);
+void storm_heal(struct storm *storm);
+/* Whether the server may have ended with this status now. */
+bool storm_may_exit(const struct storm *storm, int status);
+
+#endif
