@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the keys machine costs by itself: nanoseconds of processor time an entry applied or a read answered,
- * over many keys, without network, log or disk.
+/* What the keys machine costs by itself: nanoseconds of processor time an entry applied or a read
+ * answered, over many keys, without network, log or disk.
  *
- *     bench_state [KEYS [VALUE_BYTES [OPERATIONS]]]      default: 1000000 keys of 100 bytes, 2000000
+ *     bench_state [KEYS [VALUE_BYTES [OPERATIONS]]]      default: 1000000 keys of 100 bytes,
+ * 2000000
  *
- * One line a figure: what, nanoseconds, and the memory held. Built like a test, against the archive:
- *     cc -std=c17 -O2 -Isrc -I. bench/bench_state.c build/release/libtidemark.a -lxxhash -lsodium -lm
+ * One line a figure: what, nanoseconds, and the memory held. Built like a test, against the
+ * archive: cc -std=c17 -O2 -Isrc -I. bench/bench_state.c build/release/libtidemark.a -lxxhash
+ * -lsodium -lm
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,7 +70,16 @@ static void ask(struct bench *bench)
     MUST(bench->machine->ops->query(bench->machine, &query, &outcome) == ERR_OK);
 }
 
-enum deed { DEED_PAYLOAD, DEED_FILL, DEED_SET, DEED_SET_EX, DEED_GET, DEED_HSET, DEED_LPUSH, DEED_ZADD };
+enum deed {
+    DEED_PAYLOAD,
+    DEED_FILL,
+    DEED_SET,
+    DEED_SET_EX,
+    DEED_GET,
+    DEED_HSET,
+    DEED_LPUSH,
+    DEED_ZADD
+};
 
 static void step(struct bench *bench, enum deed deed, uint64_t i)
 {
@@ -88,9 +99,13 @@ static void step(struct bench *bench, enum deed deed, uint64_t i)
         put(bench, COMMAND_GET, number, NULL, 0);
         ask(bench);
         return;
-    case DEED_HSET: put(bench, COMMAND_HSET, bench->keys + 1, (struct bytes[]){word, value}, 2); break;
+    case DEED_HSET:
+        put(bench, COMMAND_HSET, bench->keys + 1, (struct bytes[]){word, value}, 2);
+        break;
     case DEED_LPUSH: put(bench, COMMAND_LPUSH, bench->keys + 2, &value, 1); break;
-    case DEED_ZADD: put(bench, COMMAND_ZADD, bench->keys + 3, (struct bytes[]){word, word}, 2); break;
+    case DEED_ZADD:
+        put(bench, COMMAND_ZADD, bench->keys + 3, (struct bytes[]){word, word}, 2);
+        break;
     }
     apply(bench);
 }

@@ -105,7 +105,8 @@ static void check_mark(struct canon *canon, const struct entry *entry)
         epoch_compare(mark.epoch, entry->epoch) != 0) {
         sim_world_fail(canon->world,
                        "history: after LSN %" PRIu64 " the mark names LSN %" PRIu64 " of epoch "
-                       "%" PRIu64, entry->lsn.at, mark.lsn.at, mark.epoch.number);
+                       "%" PRIu64,
+                       entry->lsn.at, mark.lsn.at, mark.epoch.number);
     }
     if (inner->ops->stamp(inner).bits != entry->stamp.bits) {
         sim_world_fail(canon->world, "history: LSN %" PRIu64 " did not leave its stamp",
@@ -277,16 +278,17 @@ static void check_opening(struct canon *canon)
         sim_world_fail(canon->world, "history: a store opens with more than was flushed");
     }
     if (at > canon->count) {
-        sim_world_fail(canon->world, "history: the store holds LSN %" PRIu64 ", applied was %" PRIu64,
-                       at, canon->count);
+        sim_world_fail(canon->world,
+                       "history: the store holds LSN %" PRIu64 ", applied was %" PRIu64, at,
+                       canon->count);
         return;
     }
     if (at == 0) return;
     const struct fact *fact = &canon->facts[at - 1];
     if (fact->lineage.hash != flushed.lineage.hash ||
         !digest_equal(fact->digest, inner->ops->digest(inner))) {
-        sim_world_fail(canon->world, "history: the store's digest at LSN %" PRIu64 " is another one",
-                       at);
+        sim_world_fail(canon->world,
+                       "history: the store's digest at LSN %" PRIu64 " is another one", at);
     }
 }
 
@@ -332,8 +334,9 @@ void canon_ready(struct canon *canon)
     canon->opened = true;
     canon->loss_allowed = false;
     if (applied < canon->count) {
-        sim_world_fail(canon->world, "history: ready at LSN %" PRIu64 ", but %" PRIu64
-                       " was applied before", applied, canon->count);
+        sim_world_fail(canon->world,
+                       "history: ready at LSN %" PRIu64 ", but %" PRIu64 " was applied before",
+                       applied, canon->count);
         return;
     }
     bool own = canon->count > canon->life_from &&

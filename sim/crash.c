@@ -64,9 +64,8 @@ static void apply_script(struct storm *storm, const struct script *script)
     storm->workload.keys = 4;
     storm->workload.value_bytes_max = script->value_bytes_max;
     storm->finish_us = 10 * SIM_MILLISECOND;
-    struct talkers_options options = {.count = script->clients,
-                                      .think_us_max = 500,
-                                      .patience_us = 20 * SIM_SECOND};
+    struct talkers_options options = {
+        .count = script->clients, .think_us_max = 500, .patience_us = 20 * SIM_SECOND};
     talkers_release(&storm->talkers);
     talkers_init(&storm->talkers, storm->program.node, &storm->workload, &storm->ops, &options);
 }
@@ -167,8 +166,8 @@ static void run_point(struct walk *walk, const struct point *point, struct cours
                        point->again_io, point->again_variant);
     }
     (void)snprintf(result->failure, sizeof result->failure,
-                   "script %s crashed at I/O %" PRIu64 " variant %u%s: %.500s",
-                   walk->script->name, point->io, point->variant, again, storm.failure);
+                   "script %s crashed at I/O %" PRIu64 " variant %u%s: %.500s", walk->script->name,
+                   point->io, point->variant, again, storm.failure);
 }
 
 /* Crashes again in the recovery from this point. */

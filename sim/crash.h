@@ -8,8 +8,8 @@
 #include "sim/storm.h"
 
 struct crash_options {
-    const char *script; /* NULL: all */
-    bool deep;          /* every operation of each recovery in every variant, not one of them */
+    const char *script;  /* NULL: all */
+    bool deep;           /* every operation of each recovery in every variant, not one of them */
     uint64_t points_max; /* stop after so many; 0: no bound */
     bool first_failure;  /* stop at it */
 };

@@ -165,8 +165,8 @@ static int crash(int count, char **words)
         crash_run(&options, &result);
         uint64_t all = result.points + result.again;
         printf("script=%s points=%" PRIu64 " in_recovery=%" PRIu64 " failures=%" PRIu64
-               " real_s=%.1f\n", name, result.points, result.again, result.failures,
-               seconds_now() - began);
+               " real_s=%.1f\n",
+               name, result.points, result.again, result.failures, seconds_now() - began);
         if (result.failures > 0) printf("commit %s: %s\n", TIDEMARK_COMMIT, result.failure);
         fflush(stdout);
         passed += all - result.failures;

@@ -85,8 +85,7 @@ struct model_key *model_find_typed(struct model *model, struct bytes name, enum 
     struct model_key *key = model_find(model, name);
     *wrong = key != NULL && key->type != type;
     if (!*wrong) return key;
-    model_say_text(model,
-                   "-WRONGTYPE Operation against a key holding the wrong kind of value");
+    model_say_text(model, "-WRONGTYPE Operation against a key holding the wrong kind of value");
     return NULL;
 }
 
@@ -167,8 +166,8 @@ static bool run_transaction(struct model *model, struct payload_reader *reader)
         if (payload_next_watch(reader, &watched) != ERR_OK) return false;
         const struct model_key *key = find_in(model, watched.database, watched.key);
         if ((key != NULL) != watched.present) holds = false;
-        if (key != NULL && (key->version_lsn != watched.version_lsn ||
-                            key->changed_lsn != watched.changed_lsn)) {
+        if (key != NULL &&
+            (key->version_lsn != watched.version_lsn || key->changed_lsn != watched.changed_lsn)) {
             holds = false;
         }
     }

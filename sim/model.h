@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model: the keys machine again, naive and independent: arrays, linear search, no store, no cache,
- * nothing shared with state/ but the payload's codec. It replays the canonical history and says what
- * each entry and each read must have answered, in RESP2. It knows the commands that the simulated
- * workloads use. */
+ * nothing shared with state/ but the payload's codec. It replays the canonical history and says
+ * what each entry and each read must have answered, in RESP2. It knows the commands that the
+ * simulated workloads use. */
 #ifndef SIM_MODEL_H
 #define SIM_MODEL_H
 
@@ -43,8 +43,8 @@ struct model {
 
 void model_init(struct model *model);
 void model_release(struct model *model);
-/* Applies the payload of an entry; appends its reply: nothing where a blocking command waits. False:
- * a payload that the model does not know. */
+/* Applies the payload of an entry; appends its reply: nothing where a blocking command waits.
+ * False: a payload that the model does not know. */
 bool model_apply(struct model *model, uint64_t lsn, uint64_t now_ms, struct bytes payload,
                  struct buffer *reply);
 /* Answers a read; changes nothing. */

@@ -311,12 +311,12 @@ model_fn *model_collection_command(const char *name)
         const char *name;
         model_fn *run;
     } rows[] = {
-        {"rpush", run_rpush},       {"lpush", run_lpush}, {"lpop", run_lpop},
-        {"rpop", run_rpop},         {"blpop", run_blpop}, {"lrange", run_lrange},
-        {"sadd", run_sadd},         {"srem", run_srem},   {"sismember", run_sismember},
-        {"scard", run_scard},       {"hset", run_hset},   {"smembers", run_smembers},
-        {"hget", run_hget},         {"hdel", run_hdel},   {"hgetall", run_hgetall},
-        {"zadd", run_zadd},         {"zrem", run_zrem},   {"zscore", run_zscore},
+        {"rpush", run_rpush},   {"lpush", run_lpush}, {"lpop", run_lpop},
+        {"rpop", run_rpop},     {"blpop", run_blpop}, {"lrange", run_lrange},
+        {"sadd", run_sadd},     {"srem", run_srem},   {"sismember", run_sismember},
+        {"scard", run_scard},   {"hset", run_hset},   {"smembers", run_smembers},
+        {"hget", run_hget},     {"hdel", run_hdel},   {"hgetall", run_hgetall},
+        {"zadd", run_zadd},     {"zrem", run_zrem},   {"zscore", run_zscore},
         {"zrange", run_zrange},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

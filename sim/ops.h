@@ -28,14 +28,14 @@ enum op_state {
 struct op {
     enum op_kind kind;
     enum op_state state;
-    bool unique;      /* no other op has this payload */
-    bool unordered;   /* the reply's elements have no order; pairs of them with `pairs` */
+    bool unique;    /* no other op has this payload */
+    bool unordered; /* the reply's elements have no order; pairs of them with `pairs` */
     bool pairs;
-    bool relaxed;     /* sent while space was low: expired keys may be gone already */
+    bool relaxed;      /* sent while space was low: expired keys may be gone already */
     struct op *before; /* sent before it on the same connection, in the same go; NULL: none */
-    uint64_t floor;   /* the newest LSN that anyone had been told of when it was sent */
-    uint64_t lsn;     /* of its mark; 0: not known, then */
-    uint64_t below;   /* it is at or below this; 0: not known */
+    uint64_t floor;    /* the newest LSN that anyone had been told of when it was sent */
+    uint64_t lsn;      /* of its mark; 0: not known, then */
+    uint64_t below;    /* it is at or below this; 0: not known */
     struct lineage lineage;
     struct buffer payload, reply;
 };
@@ -59,8 +59,8 @@ void drawn_init(struct drawn_words *words);
 void drawn_release(struct drawn_words *words);
 void drawn_clear(struct drawn_words *words);
 void drawn_add(struct drawn_words *words, struct bytes word);
-__attribute__((format(printf, 2, 3))) void drawn_format(struct drawn_words *words, const char *format,
-                                                        ...);
+__attribute__((format(printf, 2, 3))) void drawn_format(struct drawn_words *words,
+                                                        const char *format, ...);
 /* Borrowed from the words. */
 void drawn_args(const struct drawn_words *words, struct args *args);
 /* As a client sends it. */

@@ -94,8 +94,8 @@ static void name_all(struct oracle *oracle)
     for (size_t i = 0; i < ops->count; i++) {
         struct op *op = ops->list[i];
         if (op->kind == OP_READ) continue;
-        oracle->named[oracle->named_count++] =
-            (struct named){essence_hash(buffer_bytes(&op->payload)), i, op};
+        oracle->named[oracle->named_count++] = (struct named){
+            essence_hash(buffer_bytes(&op->payload)), i, op};
     }
     qsort(oracle->named, oracle->named_count, sizeof *oracle->named, compare_named);
 }
@@ -224,14 +224,15 @@ static void check_order(struct oracle *oracle, struct op *op)
     }
     if (op->lsn == 0) return;
     if (writes ? op->lsn <= op->floor : op->lsn < op->floor) {
-        fail(oracle, op, "oracle: %s at LSN %" PRIu64 ", but %" PRIu64 " was known when it was sent",
+        fail(oracle, op,
+             "oracle: %s at LSN %" PRIu64 ", but %" PRIu64 " was known when it was sent",
              writes ? "reordered: written" : "stale read", op->lsn, op->floor);
     }
     for (const struct op *before = op->before; before != NULL; before = before->before) {
         if (before->lsn == 0 || before->state != OP_ANSWERED) continue;
         if (writes ? op->lsn > before->lsn : op->lsn >= before->lsn) break;
-        fail(oracle, op, "oracle: LSN %" PRIu64 " is behind its own connection's %" PRIu64,
-             op->lsn, before->lsn);
+        fail(oracle, op, "oracle: LSN %" PRIu64 " is behind its own connection's %" PRIu64, op->lsn,
+             before->lsn);
         break;
     }
 }

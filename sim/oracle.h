@@ -3,8 +3,8 @@
  * names its place in the log, so the answer is exact and costs n log n:
  *
  * - an acknowledged write stands in the history at its LSN, with its lineage and its words, once;
- * - a write stands above every LSN that anyone had been told of when it was sent, a read at or above
- *   it; ops of one connection stand in their order;
+ * - a write stands above every LSN that anyone had been told of when it was sent, a read at or
+ * above it; ops of one connection stand in their order;
  * - each reply is the model's reply at its LSN;
  * - what was refused is absent; what is unknown is there once or not at all; nobody else's entry is
  *   there; what a blocking pop took, its client was told (or its connection was lost). */

@@ -58,11 +58,24 @@ static enum err configure(struct server_program *program, struct why *why)
     for (unsigned i = 0; i < 4; i++) {
         (void)snprintf(numbers[i], sizeof numbers[i], "%" PRIu64, values[i]);
     }
-    const char *words[] = {"--dir", "data", "--loglevel", "debug", "--cache-size", "8m",
-                           "--durability", durabilities[settings->durability],
-                           "--log-sync", settings->direct ? "direct" : "fdatasync",
-                           "--log-segment-size", numbers[0], "--log-reserve-size", numbers[1],
-                           "--flush-budget-min", numbers[2], "--flush-budget-max", numbers[3]};
+    const char *words[] = {"--dir",
+                           "data",
+                           "--loglevel",
+                           "debug",
+                           "--cache-size",
+                           "8m",
+                           "--durability",
+                           durabilities[settings->durability],
+                           "--log-sync",
+                           settings->direct ? "direct" : "fdatasync",
+                           "--log-segment-size",
+                           numbers[0],
+                           "--log-reserve-size",
+                           numbers[1],
+                           "--flush-budget-min",
+                           numbers[2],
+                           "--flush-budget-max",
+                           numbers[3]};
     return config_read_arguments(program->config, words, sizeof words / sizeof words[0], why);
 }
 

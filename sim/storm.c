@@ -11,10 +11,10 @@
 #include "sim/storming.h"
 
 static const char *const fault_names[STORM_FAULTS] = {
-    "kill",      "power_cut", "crash_at_io",  "crash_in_recovery", "clean_stop",
-    "sync_error", "sync_error_kept", "short_write", "no_space",          "flush_no_space",
-    "flush_error", "wall_jump", "drift",       "cold_store",        "slow_disk",
-    "pause",     "reset",     "damage_below", "damage_above",      "damage_slot",
+    "kill",        "power_cut",       "crash_at_io",  "crash_in_recovery", "clean_stop",
+    "sync_error",  "sync_error_kept", "short_write",  "no_space",          "flush_no_space",
+    "flush_error", "wall_jump",       "drift",        "cold_store",        "slow_disk",
+    "pause",       "reset",           "damage_below", "damage_above",      "damage_slot",
 };
 
 const char *storm_fault_name(enum storm_fault fault)
@@ -177,8 +177,9 @@ static void check_stopped(struct storm *storm)
                        recount->mark.lsn.at, canon->count);
     }
     if (!digest_equal(recount->running, recount->recounted)) {
-        sim_world_fail(storm->world, "recount: the digest of LSN %" PRIu64
-                       " is not the one of its records", recount->mark.lsn.at);
+        sim_world_fail(storm->world,
+                       "recount: the digest of LSN %" PRIu64 " is not the one of its records",
+                       recount->mark.lsn.at);
     }
     if (canon->count > 0 &&
         !digest_equal(recount->running, canon->facts[canon->count - 1].digest)) {

@@ -20,8 +20,8 @@ struct storm {
 
     bool on[STORM_FAULTS]; /* drawn for the seed */
     unsigned lives, ticks_max;
-    uint64_t finish_us; /* how long the calm life is */
-    bool scripted; /* a crash that is armed stays so; after it the script decides */
+    uint64_t finish_us;   /* how long the calm life is */
+    bool scripted;        /* a crash that is armed stays so; after it the script decides */
     struct sim_cut armed; /* of the crash that is armed */
 
     /* Of this life. */

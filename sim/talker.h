@@ -37,8 +37,8 @@ struct talker {
 struct talkers_options {
     unsigned count;
     uint64_t think_us_max;
-    uint32_t hang_up_per_million; /* after each go, before its answers */
-    uint32_t split_per_million;   /* a go is sent in two pieces */
+    uint32_t hang_up_per_million;   /* after each go, before its answers */
+    uint32_t split_per_million;     /* a go is sent in two pieces */
     uint64_t slow_bytes_per_second; /* the first talker reads so slowly; 0: it does not */
     uint64_t patience_us;
 };

@@ -162,8 +162,7 @@ static bool row_fits(const struct workload *workload, const struct row *row, enu
     bool reads = (row->flags & ROW_READ) != 0, alone = (row->flags & ROW_ALONE) != 0;
     switch (draw) {
     case DRAW_ANY: return true;
-    case DRAW_INNER:
-        return reads || ((row->flags & ROW_UNIQUE) != 0 && !alone);
+    case DRAW_INNER: return reads || ((row->flags & ROW_UNIQUE) != 0 && !alone);
     case DRAW_READ: return reads && !alone;
     case DRAW_QUEUED: return !alone;
     }
@@ -234,7 +233,9 @@ static struct drawn draw_row(struct workload *workload, const struct row *row)
     for (const char *at = row->form; *at != '\0'; at++) say_form(workload, row, *at);
     bool waiting = strcmp(row->name, "BLPOP") == 0;
     bool reading = (row->flags & ROW_READ) != 0;
-    return (struct drawn){.kind = waiting ? OP_WAIT : reading ? OP_READ : OP_WRITE,
+    return (struct drawn){.kind = waiting   ? OP_WAIT
+                                  : reading ? OP_READ
+                                            : OP_WRITE,
                           .unique = (row->flags & ROW_UNIQUE) != 0,
                           .unordered = (row->flags & ROW_UNORDERED) != 0,
                           .pairs = (row->flags & ROW_PAIRS) != 0};

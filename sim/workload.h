@@ -29,8 +29,8 @@ void workload_release(struct workload *workload);
 
 /* What a draw may be. */
 enum draw {
-    DRAW_ANY,    /* answered together with its own mark */
-    DRAW_INNER,  /* a read, or a write with a unique payload */
+    DRAW_ANY,   /* answered together with its own mark */
+    DRAW_INNER, /* a read, or a write with a unique payload */
     DRAW_READ,
     DRAW_QUEUED, /* within MULTI */
 };

@@ -21,7 +21,7 @@ static const char usage[] =
     "  log dump DIR                           print every entry of a stopped server's log\n"
     "  log verify DIR                         check every byte of it; changes nothing\n"
     "  store digest DIR                       mark, digest and recount of a stopped server's data\n"
-    "  --help                                 this text; `tidemark server --help` lists the options\n"
+    "  --help                                 this text; options: `tidemark server --help`\n"
     "  --version                              version and commit\n"
     "\n"
     "DIR is the data directory, as in the option `dir`.\n"

@@ -55,7 +55,6 @@ static void call_end(struct call *call, enum call_end end)
     call->done(call, end);
 }
 
-
 void node_ghost_done(struct call *call, enum call_end end)
 {
     (void)end;
@@ -200,8 +199,7 @@ static void read_at_once(struct node *node, struct call *call, struct bytes payl
         call_end(call, CALL_ANSWERED);
     } else if (err != ERR_PENDING) {
         call_end(call, CALL_UNKNOWN);
-    } else if (node->proposals.size >
-               0) { /* it met an expired key: answer after its removal (log-and-state.md) */
+    } else if (node->proposals.size > 0) { /* it met an expired key: answer after its removal */
         node_append_proposals(node, &node->proposals);
         order_add_read(node, call, payload);
     } else {

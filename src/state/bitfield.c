@@ -6,9 +6,6 @@
 #include "state/evals.h"
 #include "state/string_words.h"
 
-/* Wide enough for the sum of any two of our integers. */
-__extension__ typedef __int128 wide;
-
 enum field_kind { FIELD_GET, FIELD_SET, FIELD_INCRBY };
 enum overflow { OVERFLOW_WRAP, OVERFLOW_SAT, OVERFLOW_FAIL };
 
@@ -58,8 +55,8 @@ static bool parse_overflow(struct tx *tx, struct bytes word, enum overflow *out)
     return false;
 }
 
-/* GET type offset, SET type offset value, INCRBY type offset value; the words from args->at[at] on. Returns how
- * many they are; 0: the error has been written. */
+/* GET type offset, SET type offset value, INCRBY type offset value; the words from args->at[at] on.
+ * Returns how many they are; 0: the error has been written. */
 static size_t parse_operation(struct tx *tx, const struct args *args, size_t at,
                               struct field_operation *out)
 {
@@ -124,29 +121,58 @@ static void write_field(uint8_t *data, uint64_t offset, unsigned width, uint64_t
     }
 }
 
-/* The low bits of a field as the number that they mean. */
-static wide field_number(uint64_t bits, unsigned width, bool is_signed)
+static uint64_t mask_of(unsigned width)
 {
-    if (width < 64) bits &= (UINT64_C(1) << width) - 1;
-    if (!is_signed || (bits >> (width - 1) & 1) == 0) return (wide)bits;
-    return (wide)bits - ((wide)1 << width);
+    return width == 64 ? UINT64_MAX : (UINT64_C(1) << width) - 1;
 }
 
-/* Brings the number into the field's range as `overflow` says. False: it is not to be written. */
-static bool fit(const struct field_operation *operation, wide *number)
+/* The low bits of a field as the number that they mean, in two's complement. */
+static uint64_t field_number(uint64_t bits, unsigned width, bool is_signed)
 {
-    unsigned magnitude = operation->is_signed ? operation->width - 1 : operation->width;
-    wide most = ((wide)1 << magnitude) - 1;
-    wide least = operation->is_signed ? -most - 1 : 0;
-    if (*number >= least && *number <= most) return true;
-    switch (operation->overflow) {
-    case OVERFLOW_FAIL: return false;
-    case OVERFLOW_SAT: *number = *number > most ? most : least; break;
-    case OVERFLOW_WRAP:
-        *number = field_number((uint64_t)*number, operation->width, operation->is_signed);
-        break;
+    bits &= mask_of(width);
+    bool negative = is_signed && (bits >> (width - 1) & 1) != 0;
+    return negative ? bits | ~mask_of(width) : bits;
+}
+
+/* The two checks are Redis's to the letter, in integers that wrap: for a SET of a number far outside of a
+ * narrow field they saturate to the other end, and so do we. Each tells -1 or 1 where value + change lies below
+ * or above the field's range. */
+static int signed_overflow(int64_t value, int64_t change, unsigned width)
+{
+    int64_t most = (int64_t)(mask_of(width) >> 1);
+    int64_t least = -most - 1;
+    int64_t up = (int64_t)((uint64_t)most - (uint64_t)value);
+    int64_t down = (int64_t)((uint64_t)least - (uint64_t)value);
+    bool narrow = width != 64;
+    if (value > most || (narrow && change > up) || (value >= 0 && change > 0 && change > up)) return 1;
+    if (value < least || (narrow && change < down) || (value < 0 && change < 0 && change < down)) {
+        return -1;
     }
-    return true;
+    return 0;
+}
+
+static int unsigned_overflow(uint64_t value, int64_t change, unsigned width)
+{
+    uint64_t most = mask_of(width);
+    if (value > most || (change > 0 && change > (int64_t)(most - value))) return 1;
+    if (change < 0 && change < (int64_t)(0 - value)) return -1;
+    return 0;
+}
+
+/* value + change, brought into the field's range as the operation says. False: it is not to be written. */
+static bool fit(const struct field_operation *operation, uint64_t value, int64_t change,
+                uint64_t *number)
+{
+    unsigned width = operation->width;
+    bool is_signed = operation->is_signed;
+    int over = is_signed ? signed_overflow((int64_t)value, change, width)
+                         : unsigned_overflow(value, change, width);
+    uint64_t most = is_signed ? mask_of(width) >> 1 : mask_of(width);
+    *number = field_number(value + (uint64_t)change, width, is_signed);
+    if (over == 0) return true;
+    if (operation->overflow == OVERFLOW_SAT && over > 0) *number = most;
+    if (operation->overflow == OVERFLOW_SAT && over < 0) *number = is_signed ? ~most : 0;
+    return operation->overflow != OVERFLOW_FAIL;
 }
 
 /* Runs a SET or INCRBY on the bytes. Returns whether the field has changed, or, in a string that grows, is there
@@ -155,24 +181,25 @@ static bool run_write(struct tx *tx, const struct field_operation *operation, ui
                       size_t size, bool grows)
 {
     uint64_t bits = read_field(bytes_of(data, size), operation->offset, operation->width);
-    wide old = field_number(bits, operation->width, operation->is_signed);
-    wide new = operation->kind == FIELD_INCRBY ? old + operation->value
-               : operation->is_signed          ? (wide)operation->value
-                                               : (wide)(uint64_t)operation->value;
-    if (!fit(operation, &new)) {
+    uint64_t old = field_number(bits, operation->width, operation->is_signed);
+    uint64_t new;
+    bool written = operation->kind == FIELD_INCRBY
+                       ? fit(operation, old, operation->value, &new)
+                       : fit(operation, (uint64_t)operation->value, 0, &new);
+    if (!written) {
         tx->reply->ops->null(tx->reply);
         return false;
     }
     tx->reply->ops->integer(tx->reply, (int64_t)(operation->kind == FIELD_SET ? old : new));
-    write_field(data, operation->offset, operation->width, (uint64_t)new);
+    write_field(data, operation->offset, operation->width, new);
     return grows || new != old;
 }
 
 static void run_read(struct tx *tx, const struct field_operation *operation, struct bytes text)
 {
     uint64_t bits = read_field(text, operation->offset, operation->width);
-    wide number = field_number(bits, operation->width, operation->is_signed);
-    tx->reply->ops->integer(tx->reply, (int64_t)number);
+    tx->reply->ops->integer(
+        tx->reply, (int64_t)field_number(bits, operation->width, operation->is_signed));
 }
 
 static void run_reads(struct tx *tx, const struct field_operations *operations, struct bytes text)

@@ -70,17 +70,19 @@ struct bit_range {
     int64_t from, to;
 };
 
-/* `unit`: the word BIT or BYTE, or data NULL. False: nothing is in the range, or the error has been written; then
- * *wrong is true. */
-static bool bit_range(struct tx *tx, struct bytes unit, int64_t size, struct bit_range *range,
-                      bool *wrong)
+/* The word BIT or BYTE; data NULL: bytes. False: the error has been written. */
+static bool bit_unit(struct tx *tx, struct bytes word, bool *bits)
 {
-    bool bits = unit.data != NULL && bytes_is_word(unit, "bit");
-    *wrong = unit.data != NULL && !bits && !bytes_is_word(unit, "byte");
-    if (*wrong) {
-        tx->reply->ops->error(tx->reply, ERROR_SYNTAX);
-        return false;
-    }
+    *bits = word.data != NULL && bytes_is_word(word, "bit");
+    if (word.data == NULL || *bits || bytes_is_word(word, "byte")) return true;
+    tx->reply->ops->error(tx->reply, ERROR_SYNTAX);
+    return false;
+}
+
+/* Ends in bits or bytes, counted from the end when negative, to bits of a text of `size` bytes.
+ * False: nothing is in the range. */
+static bool bit_range(bool bits, int64_t size, struct bit_range *range)
+{
     if (!string_clip(&range->from, &range->to, bits ? size * 8 : size)) return false;
     if (!bits) *range = (struct bit_range){range->from * 8, range->to * 8 + 7};
     return true;
@@ -113,16 +115,18 @@ void eval_BITCOUNT(struct tx *tx, const struct args *args)
         return;
     }
     struct bit_range range = {0, -1};
-    struct bytes unit = {0};
-    bool wrong;
+    bool bits = false;
     if (args->count > 2) {
         if (!argument_integer(tx, args->at[2], ERROR_NOT_INTEGER, &range.from)) return;
         if (!argument_integer(tx, args->at[3], ERROR_NOT_INTEGER, &range.to)) return;
-        if (args->count == 5) unit = args->at[4];
     }
-    bool backwards = range.from < 0 && range.to < 0 && range.from > range.to;
-    bool any = bit_range(tx, unit, (int64_t)key.text.size, &range, &wrong) && !backwards;
-    if (!wrong) tx->reply->ops->integer(tx->reply, any ? count_bits(key.text.data, range) : 0);
+    if (args->count > 2 && range.from < 0 && range.to < 0 && range.from > range.to) {
+        tx->reply->ops->integer(tx->reply, 0);
+        return;
+    }
+    if (args->count == 5 && !bit_unit(tx, args->at[4], &bits)) return;
+    bool any = bit_range(bits, (int64_t)key.text.size, &range);
+    tx->reply->ops->integer(tx->reply, any ? count_bits(key.text.data, range) : 0);
 }
 
 /* The first such bit in the range, or -1. */
@@ -166,16 +170,15 @@ void eval_BITPOS(struct tx *tx, const struct args *args)
         return;
     }
     struct bit_range range = {0, -1};
-    struct bytes unit = {0};
-    bool wrong;
+    bool bits = false;
     bool to_given = args->count >= 5;
-    if (args->count >= 4 && !argument_integer(tx, args->at[3], ERROR_NOT_INTEGER, &range.from)) return;
+    if (args->count >= 4 && !argument_integer(tx, args->at[3], ERROR_NOT_INTEGER, &range.from))
+        return;
+    if (args->count == 6 && !bit_unit(tx, args->at[5], &bits)) return;
     if (to_given && !argument_integer(tx, args->at[4], ERROR_NOT_INTEGER, &range.to)) return;
     if (!to_given) range.to = INT64_MAX; /* the end, also where the start is behind it */
-    if (args->count == 6) unit = args->at[5];
     int64_t size = (int64_t)key.text.size;
-    bool any = bit_range(tx, unit, size, &range, &wrong);
-    if (wrong) return;
+    bool any = bit_range(bits, size, &range);
     int64_t found_at = any ? search_bit(key.text.data, range, bit) : -1;
     /* Without an end the string goes on with zeros. */
     if (any && found_at < 0 && !bit && !to_given) found_at = size * 8;
@@ -213,8 +216,10 @@ static void combine_all(enum bit_operation operation, const struct bytes *source
     }
 }
 
-/* The texts of the keys args->at[3] on; an absent key is empty. False: the error has been written. */
-static bool find_sources(struct tx *tx, const struct args *args, struct bytes *sources, size_t *size)
+/* The texts of the keys args->at[3] on; an absent key is empty. False: the error has been written.
+ */
+static bool find_sources(struct tx *tx, const struct args *args, struct bytes *sources,
+                         size_t *size)
 {
     *size = 0;
     for (size_t i = 3; i < args->count; i++) {

@@ -2,9 +2,9 @@
 /* core: the machine's own struct, and the calls between its files.
  *
  *   machine.c  the doors of seam/machine.h      journal.c  changes, and taking them back
- *   tx*.c      what commands call               fetch.c    key records from table or store; the cache
- *   layers.c   all records, layer over layer    flush.c    freeze, run, thaw
- *   tidy.c     clean-up                         expiry.c   the index of expiries */
+ *   tx*.c      what commands call               fetch.c    key records from table or store; the
+ * cache layers.c   all records, layer over layer    flush.c    freeze, run, thaw tidy.c clean-up
+ * expiry.c   the index of expiries */
 #ifndef STATE_CORE_H
 #define STATE_CORE_H
 
@@ -19,18 +19,17 @@
 
 /* The generation that was frozen last:
  *
- *   NONE --flush--> FLUSHING --stored--> VERIFYING --mark read back--> THAWING --all records clean--> NONE
- *                   ^      |
- *            flush  |      no space
- *                   WAITING <-+
+ *   NONE --flush--> FLUSHING --stored--> VERIFYING --mark read back--> THAWING --all records
+ * clean--> NONE ^      | flush  |      no space WAITING <-+
  *
- * FLUSHING, WAITING, VERIFYING: its strands answer reads, before the store. From THAWING on the store
- * has it all; its records become clean and its strands are freed, in bounded steps. One at a time. */
+ * FLUSHING, WAITING, VERIFYING: its strands answer reads, before the store. From THAWING on the
+ * store has it all; its records become clean and its strands are freed, in bounded steps. One at a
+ * time. */
 enum frozen { FROZEN_NONE, FROZEN_FLUSHING, FROZEN_WAITING, FROZEN_VERIFYING, FROZEN_THAWING };
 
 /* What a read that was PENDING needs in memory. */
 struct wanted {
-    struct buffer bytes; /* the keys of the ranges, one behind the other */
+    struct buffer bytes;        /* the keys of the ranges, one behind the other */
     struct store_range *ranges; /* from.data, to.data: offsets into bytes until warm() */
     size_t count, capacity;
 };
@@ -68,7 +67,7 @@ struct state {
     bool own_warm_asked;
     bool queue_is_empty;     /* of collections to be cleaned up, as far as is known */
     unsigned queue_attempts; /* to clean up the first of them */
-    uint64_t earliest_ms; /* no key ends before this */
+    uint64_t earliest_ms;    /* no key ends before this */
 
     /* Reused by every evaluation. */
     struct args args;
@@ -87,8 +86,8 @@ static inline struct state *state_of(struct machine *machine)
 
 /* --- fetch.c --- */
 
-/* The newest record of the name: NULL or an absent one if there is no key. It stays valid until the end of
- * the evaluation. ERR_PENDING: what is missing is noted; ERR_CORRUPT, ERR_IO. */
+/* The newest record of the name: NULL or an absent one if there is no key. It stays valid until the
+ * end of the evaluation. ERR_PENDING: what is missing is noted; ERR_CORRUPT, ERR_IO. */
 MUST_USE enum err state_fetch(struct state *state, struct keyspace *space, struct bytes name,
                               uint64_t hash, struct record **record);
 /* Whether the table holds every key of the namespace, so that the store need not be asked. */
@@ -97,7 +96,7 @@ bool state_is_complete(const struct state *state, const struct keyspace *space);
 void state_want(struct state *state, struct bytes from, struct bytes to, bool backward);
 void state_warm(struct machine *machine, struct machine_warm *asked);
 void state_warm_forget(struct state *state); /* at close */
-void state_evict(struct state *state); /* one bounded step; never within an evaluation */
+void state_evict(struct state *state);       /* one bounded step; never within an evaluation */
 
 /* --- flush.c --- */
 
@@ -115,7 +114,8 @@ void state_discard(struct state *state, struct strand *strand); /* frees a detac
 
 /* --- expiry.c --- */
 
-void state_expiry_put(struct state *state, const struct keyspace *space, const struct record *record);
+void state_expiry_put(struct state *state, const struct keyspace *space,
+                      const struct record *record);
 void state_expiry_remove(struct state *state, const struct keyspace *space,
                          const struct record *record);
 size_t state_due(struct machine *machine, struct stamp now, size_t limit, struct buffer *proposals);

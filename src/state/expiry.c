@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The index of expiries: for each key that ends some time a record {time, namespace, hash, name}, kept in step with
- * the key's own. It is outside the digest. When a namespace ends, its records stay behind until their
- * time comes and they are found to belong to nobody. */
+/* The index of expiries: for each key that ends some time a record {time, namespace, hash, name},
+ * kept in step with the key's own. It is outside the digest. When a namespace ends, its records
+ * stay behind until their time comes and they are found to belong to nobody. */
 #include "state/layers.h"
 
 static void expiry_layers(struct state *state, struct layers *layers)
@@ -17,7 +17,8 @@ static struct bytes expiry_tail(struct buffer *tail, const struct keyspace *spac
     return buffer_bytes(tail);
 }
 
-void state_expiry_put(struct state *state, const struct keyspace *space, const struct record *record)
+void state_expiry_put(struct state *state, const struct keyspace *space,
+                      const struct record *record)
 {
     struct layers layers;
     struct buffer tail;

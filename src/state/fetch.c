@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Key records: from the table, else from the store, and then into the table as clean ones. That a name is not
- * in the store is kept too, as an absent record, so that it is asked once. */
+/* Key records: from the table, else from the store, and then into the table as clean ones. That a
+ * name is not in the store is kept too, as an absent record, so that it is asked once. */
 #include "base/memory.h"
 #include "state/core.h"
 
@@ -27,8 +27,8 @@ static enum err fetch_stored(struct state *state, struct keyspace *space, struct
     layout_put_key(&state->key_scratch, space->meta.namespace, hash, name);
     buffer_clear(&state->value_scratch);
     struct bytes store_key = buffer_bytes(&state->key_scratch);
-    enum err err =
-        state->store->ops->get(state->store, store_key, state->patience, &state->value_scratch);
+    enum err err = state->store->ops->get(state->store, store_key, state->patience,
+                                          &state->value_scratch);
     if (err == ERR_PENDING) state_want(state, store_key, (struct bytes){0}, false);
     if (err == ERR_NOT_FOUND) {
         *record = record_of_absent(name, hash);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The flush: freeze, one run of everything that is frozen, thaw (core.h has the diagram).
  *
- * A freeze is a swap of lists: it touches no record. The store's thread then sorts the lists in place and
- * walks them; the loop reads frozen records meanwhile and leaves them as they are: what it changes becomes a new
- * record of the active generation, and the old one is kept until the thaw. The meta record with the mark
- * goes in the same run, so that mark, digest and records are of one moment (I1); it is read back before
- * anybody hears of it (I5).
+ * A freeze is a swap of lists: it touches no record. The store's thread then sorts the lists in
+ * place and walks them; the loop reads frozen records meanwhile and leaves them as they are: what
+ * it changes becomes a new record of the active generation, and the old one is kept until the thaw.
+ * The meta record with the mark goes in the same run, so that mark, digest and records are of one
+ * moment (I1); it is read back before anybody hears of it (I5).
  *
  * No space: the generation stays frozen and the next flush tries the same run again. */
 #include "base/memory.h"
@@ -14,7 +14,15 @@
 #include "state/sort.h"
 
 /* In the order of the store's keys, behind the ranges. */
-enum stage { STAGE_RANGES, STAGE_ELEMENTS, STAGE_KEYS, STAGE_ITEMS, STAGE_META, STAGE_REST, STAGE_END };
+enum stage {
+    STAGE_RANGES,
+    STAGE_ELEMENTS,
+    STAGE_KEYS,
+    STAGE_ITEMS,
+    STAGE_META,
+    STAGE_REST,
+    STAGE_END
+};
 /* FLUSH_HALF, a planted bug, makes two runs of one. */
 enum half { HALF_NONE, HALF_FIRST, HALF_SECOND };
 
@@ -272,7 +280,8 @@ static void verify(struct flush_job *job)
     enum err err = state->store->ops->get(state->store, bytes_text("M"), STORE_NO_WAIT, &value);
     if (err == ERR_PENDING) {
         job->warm_range = (struct store_range){.from = bytes_text("M"), .bytes_max = 1};
-        job->warm = (struct store_warm){.ranges = &job->warm_range, .count = 1, .done = verify_warmed};
+        job->warm = (struct store_warm){
+            .ranges = &job->warm_range, .count = 1, .done = verify_warmed};
         state->store->ops->warm(state->store, &job->warm);
     } else if (err == ERR_OK) {
         verified(job, buffer_bytes(&value));

@@ -116,8 +116,8 @@ struct strand *generation_get(struct generation *generation, enum layout kind, u
     table_insert(&generation->strands, strand->hash, prefix_bytes(&strand->prefix), strand);
     if (generation->count == generation->capacity) {
         generation->capacity = generation->capacity == 0 ? 16 : generation->capacity * 2;
-        generation->list =
-            memory_resize(generation->list, generation->capacity * sizeof *generation->list);
+        generation->list = memory_resize(generation->list,
+                                         generation->capacity * sizeof *generation->list);
     }
     strand->index = generation->count;
     generation->list[generation->count++] = strand;

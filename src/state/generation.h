@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* generation: what was changed between two flushes; and keyspace: the key records of one namespace.
  *
- * Key records stand in one table a namespace, whatever their age; each says in which generation it was made:
+ * Key records stand in one table a namespace, whatever their age; each says in which generation it
+ * was made:
  *
  *     generation == active          changed since the last freeze
  *     settled < generation < active frozen: being flushed, or flushed and still listed for it
  *     generation <= settled         clean: as the store has it; may be evicted
  *
- * So a freeze touches no record, and a flush that is done makes its records clean by raising one number,
- * once their list has been gone through. All other records stand in strands, one set a generation. */
+ * So a freeze touches no record, and a flush that is done makes its records clean by raising one
+ * number, once their list has been gone through. All other records stand in strands, one set a
+ * generation. */
 #ifndef STATE_GENERATION_H
 #define STATE_GENERATION_H
 
@@ -43,11 +45,11 @@ struct keyspace {
     struct table keys;         /* of struct record; at most one a name */
     uint64_t live;             /* of them, those that are not absent */
     uint64_t clean_bytes;      /* of them, those that are clean */
-    bool stored;        /* the store, or the flush under way, may hold something of this namespace */
-    bool dead;          /* no database holds it any more */
+    bool stored; /* the store, or the flush under way, may hold something of this namespace */
+    bool dead;   /* no database holds it any more */
     struct changes active, frozen;
-    uint64_t drained;   /* dead: records up to this hash are freed */
-    struct list node;   /* in state->spaces */
+    uint64_t drained; /* dead: records up to this hash are freed */
+    struct list node; /* in state->spaces */
 };
 
 struct keyspace *keyspace_new(uint64_t namespace, bool stored);

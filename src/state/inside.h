@@ -18,10 +18,10 @@ struct event {
 struct tx_inside {
     struct state *state;
     struct outcome *outcome;
-    enum err err;          /* ERR_PENDING, ERR_CORRUPT, ERR_IO: every later read answers "absent" */
-    bool reading;          /* a query: nothing may be changed */
-    bool final_expiry;     /* of a query: expired keys are simply absent */
-    uint32_t ordinals;     /* given to versions so far */
+    enum err err;      /* ERR_PENDING, ERR_CORRUPT, ERR_IO: every later read answers "absent" */
+    bool reading;      /* a query: nothing may be changed */
+    bool final_expiry; /* of a query: expired keys are simply absent */
+    uint32_t ordinals; /* given to versions so far */
     struct event *events, **events_end;
 };
 
@@ -39,7 +39,8 @@ static inline bool tx_ok(struct tx *tx, enum err err)
 
 /* The key's present record; NULL: absent, expired, or the evaluation has ended early. */
 struct record *tx_record(struct tx *tx, uint8_t database, struct bytes name, uint64_t hash);
-/* Removes the key's record (present); its elements go too unless it keeps them under another name. */
+/* Removes the key's record (present); its elements go too unless it keeps them under another name.
+ */
 void tx_record_remove(struct tx *tx, uint8_t database, struct record *record, bool with_elements);
 /* Copies everything under the key to `to`, which has no elements yet. */
 void tx_copy_elements(struct tx *tx, const struct key *from, struct key *to);

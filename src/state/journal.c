@@ -39,7 +39,8 @@ static void table_change(struct keyspace *space, struct record *old, struct reco
     }
 }
 
-void journal_key(struct state *state, struct keyspace *space, struct record *old, struct record *new)
+void journal_key(struct state *state, struct keyspace *space, struct record *old,
+                 struct record *new)
 {
     struct journal *journal = &state->journal;
     if (journal->key_count == journal->key_capacity) {
@@ -63,7 +64,8 @@ static void cell_log(struct state *state, struct undo_cell undo)
 static struct cell *strand_change(struct state *state, struct strand *strand, struct cell *in,
                                   const struct cell *out)
 {
-    if (in != NULL && in->tail_size > state->active.tail_max) state->active.tail_max = in->tail_size;
+    if (in != NULL && in->tail_size > state->active.tail_max)
+        state->active.tail_max = in->tail_size;
     state->active.strand_bytes -= strand->bytes;
     struct cell *was = in != NULL ? strand_put(strand, in)
                                   : strand_take(strand, out->order, cell_tail(out));
@@ -202,8 +204,8 @@ static void keep_dropped(struct state *state, const struct dropped *dropped)
     state->queue_is_empty = false;
 }
 
-/* Namespaces that no database holds any more. What the active generation has of them is not flushed, and what
- * was flushed before goes with ranges. */
+/* Namespaces that no database holds any more. What the active generation has of them is not
+ * flushed, and what was flushed before goes with ranges. */
 static void keep_databases(struct state *state)
 {
     for (struct list *node = state->spaces.next; node != &state->spaces; node = node->next) {

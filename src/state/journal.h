@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal: every change of tables and strands goes through here, at once, and can be taken back until it is
- * kept. An evaluation that turns out to need the disk, or whose effects are dropped, leaves no trace: so
- * later commands of the same entry simply see what earlier ones did, and readers see no layers for it.
+/* journal: every change of tables and strands goes through here, at once, and can be taken back
+ * until it is kept. An evaluation that turns out to need the disk, or whose effects are dropped,
+ * leaves no trace: so later commands of the same entry simply see what earlier ones did, and
+ * readers see no layers for it.
  *
  * What a change replaces stays valid until the end: borrowed names and values do too. */
 #ifndef STATE_JOURNAL_H
@@ -39,7 +40,7 @@ struct journal {
     size_t dropped_count, dropped_capacity;
     uint32_t databases_saved; /* a bit a database */
     uint64_t namespaces;      /* state->namespaces before the first change of a database */
-    struct keyspace *spaces[DATABASES]; /* of each database that is saved, */
+    struct keyspace *spaces[DATABASES];    /* of each database that is saved, */
     struct meta_database metas[DATABASES]; /* and what stood in it */
 };
 
@@ -47,7 +48,8 @@ void journal_release(struct journal *journal);
 bool journal_is_empty(const struct journal *journal);
 
 /* Puts `new` (NULL: nothing) where `old` (NULL: nothing) stands in the table. Takes `new`. */
-void journal_key(struct state *state, struct keyspace *space, struct record *old, struct record *new);
+void journal_key(struct state *state, struct keyspace *space, struct record *old,
+                 struct record *new);
 /* Puts the cell into the strand of the active generation, over what stood there. Takes it. */
 void journal_cell(struct state *state, struct strand *strand, struct cell *cell);
 /* Takes the cell, which is there, out. */

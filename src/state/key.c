@@ -110,25 +110,37 @@ void eval_RENAMENX(struct tx *tx, const struct args *args)
 
 /* --- Other databases --- */
 
-bool argument_database(struct tx *tx, struct bytes word, const char *error, uint8_t *out)
+/* A C int; `error` where it is none, NULL: the usual ones. False: the error has been written. */
+static bool argument_int(struct tx *tx, struct bytes word, const char *error, int *out)
 {
     int64_t number;
     bool integer = number_parse_int64(word, &number);
-    bool fits = integer && number >= INT_MIN && number <= INT_MAX;
-    if (!fits && error != NULL) {
-        tx->reply->ops->error(tx->reply, error);
-    } else if (!integer) {
-        tx->reply->ops->error(tx->reply, ERROR_NOT_INTEGER);
-    } else if (!fits) {
-        reply_errorf(tx->reply, "ERR value is out of range, value must between %d and %d", INT_MIN,
-                     INT_MAX);
-    } else if (number < 0 || number >= DATABASES) {
-        tx->reply->ops->error(tx->reply, "ERR DB index is out of range");
-    } else {
-        *out = (uint8_t)number;
+    if (integer && number >= INT_MIN && number <= INT_MAX) {
+        *out = (int)number;
         return true;
     }
+    if (error != NULL || !integer) {
+        tx->reply->ops->error(tx->reply, error != NULL ? error : ERROR_NOT_INTEGER);
+        return false;
+    }
+    reply_errorf(tx->reply, "ERR value is out of range, value must between %d and %d", INT_MIN,
+                 INT_MAX);
     return false;
+}
+
+static bool is_database(struct tx *tx, int number)
+{
+    if (number >= 0 && number < DATABASES) return true;
+    tx->reply->ops->error(tx->reply, "ERR DB index is out of range");
+    return false;
+}
+
+static bool argument_database(struct tx *tx, struct bytes word, uint8_t *out)
+{
+    int number;
+    if (!argument_int(tx, word, NULL, &number) || !is_database(tx, number)) return false;
+    *out = (uint8_t)number;
+    return true;
 }
 
 #define ERROR_SAME_OBJECT "ERR source and destination objects are the same"
@@ -137,7 +149,7 @@ void eval_MOVE(struct tx *tx, const struct args *args)
 {
     uint8_t to;
     struct key key, there;
-    if (!argument_database(tx, args->at[2], NULL, &to)) return;
+    if (!argument_database(tx, args->at[2], &to)) return;
     if (to == tx->database) {
         tx->reply->ops->error(tx->reply, ERROR_SAME_OBJECT);
         return;
@@ -163,7 +175,7 @@ static bool copy_words_parse(struct tx *tx, const struct args *args, struct copy
         if (bytes_is_word(args->at[i], "replace")) {
             out->replace = true;
         } else if (bytes_is_word(args->at[i], "db") && i + 1 < args->count) {
-            if (!argument_database(tx, args->at[++i], NULL, &out->database)) return false;
+            if (!argument_database(tx, args->at[++i], &out->database)) return false;
         } else {
             tx->reply->ops->error(tx->reply, ERROR_SYNTAX);
             return false;
@@ -227,9 +239,10 @@ void eval_FLUSHALL(struct tx *tx, const struct args *args)
 
 void eval_SWAPDB(struct tx *tx, const struct args *args)
 {
-    uint8_t a, b;
-    if (!argument_database(tx, args->at[1], "ERR invalid first DB index", &a)) return;
-    if (!argument_database(tx, args->at[2], "ERR invalid second DB index", &b)) return;
-    tx_swap_databases(tx, a, b);
+    int a, b;
+    if (!argument_int(tx, args->at[1], "ERR invalid first DB index", &a)) return;
+    if (!argument_int(tx, args->at[2], "ERR invalid second DB index", &b)) return;
+    if (!is_database(tx, a) || !is_database(tx, b)) return;
+    tx_swap_databases(tx, (uint8_t)a, (uint8_t)b);
     tx->reply->ops->simple(tx->reply, "OK");
 }

@@ -48,7 +48,8 @@ struct expire_form {
     bool seconds, absolute;
 };
 
-static bool parse_end(struct tx *tx, const struct expire_form *form, struct bytes word, int64_t *out)
+static bool parse_end(struct tx *tx, const struct expire_form *form, struct bytes word,
+                      int64_t *out)
 {
     int64_t value;
     if (!argument_integer(tx, word, ERROR_NOT_INTEGER, &value)) return false;
@@ -123,7 +124,7 @@ static void reply_end(struct tx *tx, struct bytes name, bool seconds, bool absol
     if (tx_find(tx, name, &key)) {
         answer = -1;
         if (key.expire_ms != 0) answer = (int64_t)(key.expire_ms - (absolute ? 0 : tx_now_ms(tx)));
-        if (key.expire_ms != 0 && seconds) answer = (answer + 500) / 1000;
+        if (key.expire_ms != 0 && seconds) answer = (int64_t)(((uint64_t)answer + 500) / 1000);
     }
     tx->reply->ops->integer(tx->reply, answer);
 }

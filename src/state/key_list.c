@@ -35,7 +35,8 @@ static bool scan_takes(const struct scan_options *options, const struct key *key
     return scan_options_match(options, key->name);
 }
 
-/* The cursor stands before the keys in the answer but is known only after them: they are kept meanwhile. */
+/* The cursor stands before the keys in the answer but is known only after them: they are kept
+ * meanwhile. */
 void eval_SCAN(struct tx *tx, const struct args *args)
 {
     struct scan_options options;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is told about a key's inside: OBJECT, MEMORY USAGE, DEBUG, and what WATCH keeps. Here a key has no encodings:
- * the words are those that Redis would use for the same content with its default limits. */
+/* What is told about a key's inside: OBJECT, MEMORY USAGE, DEBUG, and what WATCH keeps. Here a key
+ * has no encodings: the words are those that Redis would use for the same content with its default
+ * limits. */
+#include <limits.h>
+
 #include "base/number.h"
 #include "state/arguments.h"
 #include "state/evals.h"
@@ -12,6 +15,7 @@ enum {
     INTSET_ELEMENTS_MAX = 512,
     EMBEDDED_BYTES_MAX = 44,
     INTEGER_BYTES_MAX = 20,
+    SHARED_INTEGERS = 10000,
 };
 
 /* --- Encodings --- */
@@ -80,10 +84,15 @@ void eval_OBJECT_ENCODING(struct tx *tx, const struct args *args)
     tx->reply->ops->bulk(tx->reply, bytes_text(encoding(tx, &key)));
 }
 
+/* Redis shares small integers and tells so by the greatest count. */
 void eval_OBJECT_REFCOUNT(struct tx *tx, const struct args *args)
 {
     struct key key;
-    if (find_or_null(tx, args->at[2], &key)) tx->reply->ops->integer(tx->reply, 1);
+    int64_t number;
+    if (!find_or_null(tx, args->at[2], &key)) return;
+    bool is_shared = key.type == KEY_STRING && number_parse_int64(key.text, &number) &&
+                     number >= 0 && number < SHARED_INTEGERS;
+    tx->reply->ops->integer(tx->reply, is_shared ? INT_MAX : 1);
 }
 
 /* The time of the last use is not kept for each key: it would make every read a write. */
@@ -108,7 +117,8 @@ void eval_OBJECT_FREQ(struct tx *tx, const struct args *args)
 enum { USAGE_SAMPLES = 5, USAGE_RECORD_BYTES = 64, USAGE_ELEMENT_BYTES = 48 };
 
 /* Bytes of `samples` elements, or of all if there are fewer; *taken: how many. */
-static uint64_t sample_bytes(struct tx *tx, const struct key *key, uint64_t samples, uint64_t *taken)
+static uint64_t sample_bytes(struct tx *tx, const struct key *key, uint64_t samples,
+                             uint64_t *taken)
 {
     struct bytes name = {0}, value = {0};
     int64_t index;
@@ -116,7 +126,8 @@ static uint64_t sample_bytes(struct tx *tx, const struct key *key, uint64_t samp
     struct tx_cursor *cursor = items ? tx_items(tx, key, key->head, false) : tx_scan(tx, key, 0);
     uint64_t bytes = 0;
     for (*taken = 0; *taken < samples; (*taken)++) {
-        bool there = items ? tx_items_next(cursor, &index, &value) : tx_scan_next(cursor, &name, &value);
+        bool there = items ? tx_items_next(cursor, &index, &value)
+                           : tx_scan_next(cursor, &name, &value);
         if (!there) break;
         bytes += name.size + value.size;
     }
@@ -207,7 +218,8 @@ static struct digest content_digest(struct tx *tx, const struct key *key)
     return sum;
 }
 
-/* Forty digits as Redis has them, of which the last eight tell the type and whether the key ends some time. */
+/* Forty digits as Redis has them, of which the last eight tell the type and whether the key ends
+ * some time. */
 void eval_DEBUG_DIGEST_VALUE(struct tx *tx, const struct args *args)
 {
     tx->reply->ops->array(tx->reply, args->count - 2);

@@ -37,8 +37,8 @@ enum err layers_get(struct layers *layers, struct state *state, uint64_t order, 
     layout_put_strand(&state->key_scratch, &layers->prefix, order, tail);
     buffer_clear(&state->value_scratch);
     struct bytes store_key = buffer_bytes(&state->key_scratch);
-    enum err err =
-        state->store->ops->get(state->store, store_key, state->patience, &state->value_scratch);
+    enum err err = state->store->ops->get(state->store, store_key, state->patience,
+                                          &state->value_scratch);
     if (err == ERR_NOT_FOUND) return ERR_OK;
     if (err == ERR_PENDING) state_want(state, store_key, (struct bytes){0}, false);
     if (err != ERR_OK) return err;
@@ -47,22 +47,23 @@ enum err layers_get(struct layers *layers, struct state *state, uint64_t order, 
     return ERR_OK;
 }
 
-/* Whether nothing older than the active generation holds such a record, so that its removal may leave nothing
- * behind. In doubt it does. */
+/* Whether nothing older than the active generation holds such a record, so that its removal may
+ * leave nothing behind. In doubt it does. */
 static bool is_fresh(const struct layers *layers, const struct cell *cell, const struct cell *old,
                      bool known_absent)
 {
     if (old != NULL) return old->fresh;
     if (layers->frozen == NULL && !layers->stored) return true;
     if (!known_absent) return false;
-    return layers->frozen == NULL || strand_find(layers->frozen, cell->order, cell_tail(cell)) == NULL;
+    return layers->frozen == NULL ||
+           strand_find(layers->frozen, cell->order, cell_tail(cell)) == NULL;
 }
 
 static struct strand *active_strand(struct layers *layers, struct state *state)
 {
     if (layers->active == NULL) {
-        layers->active =
-            generation_get(&state->active, layers->kind, layers->namespace, layers->version);
+        layers->active = generation_get(&state->active, layers->kind, layers->namespace,
+                                        layers->version);
     }
     return layers->active;
 }
@@ -94,8 +95,11 @@ void layers_remove(struct layers *layers, struct state *state, uint64_t order, s
 void walk_open(struct walk *walk, struct state *state, const struct layers *layers, uint64_t order,
                struct bytes tail, bool backward)
 {
-    *walk = (struct walk){
-        .state = state, .layers = *layers, .backward = backward, .start_order = order, .err = ERR_OK};
+    *walk = (struct walk){.state = state,
+                          .layers = *layers,
+                          .backward = backward,
+                          .start_order = order,
+                          .err = ERR_OK};
     buffer_init(&walk->start);
     buffer_append(&walk->start, tail);
 }
@@ -198,9 +202,8 @@ static void walk_begin(struct walk *walk)
 static void walk_step(struct walk *walk)
 {
     const struct strand *active = walk->layers.active;
-    bool changed = active != NULL
-                       ? active->changes != walk->active_changes
-                       : walk->state->active.strands.changes != walk->strands_changes;
+    bool changed = active != NULL ? active->changes != walk->active_changes
+                                  : walk->state->active.strands.changes != walk->strands_changes;
     if (changed) active_again(walk);
     for (unsigned layer = changed ? 1 : 0; layer < 2; layer++) {
         const struct cell *cell = walk->cells[layer];
@@ -215,7 +218,8 @@ static void walk_step(struct walk *walk)
 /* Whether (order, tail) comes before what is chosen so far. */
 static bool is_nearer(const struct walk *walk, uint64_t order, struct bytes tail)
 {
-    int compared = place_compare((struct place){order, tail}, (struct place){walk->order, walk->tail});
+    int compared = place_compare((struct place){order, tail},
+                                 (struct place){walk->order, walk->tail});
     return walk->backward ? compared > 0 : compared < 0;
 }
 
@@ -232,8 +236,7 @@ static bool walk_choose(struct walk *walk, bool *absent)
         *absent = cell->absent;
         chosen = true;
     }
-    if (walk->cursor_on &&
-        (!chosen || is_nearer(walk, walk->cursor_order, walk->cursor_tail))) {
+    if (walk->cursor_on && (!chosen || is_nearer(walk, walk->cursor_order, walk->cursor_tail))) {
         walk->order = walk->cursor_order;
         walk->tail = walk->cursor_tail;
         walk->value = walk->cursor->ops->value(walk->cursor);
@@ -272,7 +275,8 @@ bool walk_next(struct walk *walk)
 
 /* --- Walks over the keys of a namespace --- */
 
-void key_walk_open(struct key_walk *walk, struct state *state, struct keyspace *space, uint64_t from)
+void key_walk_open(struct key_walk *walk, struct state *state, struct keyspace *space,
+                   uint64_t from)
 {
     *walk = (struct key_walk){.state = state, .space = space, .from = from, .err = ERR_OK};
 }
@@ -344,7 +348,8 @@ bool key_walk_next(struct key_walk *walk)
         if (walk->err != ERR_OK) break;
         const struct record *record = walk->record;
         struct place stored = {walk->cursor_hash, walk->cursor_name};
-        if (walk->cursor_on && (record == NULL || place_compare(stored, record_place(record)) < 0)) {
+        if (walk->cursor_on &&
+            (record == NULL || place_compare(stored, record_place(record)) < 0)) {
             walk->hash = walk->cursor_hash;
             walk->name = walk->cursor_name;
             walk->value = walk->cursor->ops->value(walk->cursor);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* layers: records of strands as they are now: the active generation over the frozen one over the store. */
+/* layers: records of strands as they are now: the active generation over the frozen one over the
+ * store. */
 #ifndef STATE_LAYERS_H
 #define STATE_LAYERS_H
 
@@ -19,7 +20,8 @@ struct layers {
 void layers_open(struct layers *layers, struct state *state, enum layout kind, uint64_t namespace,
                  struct version version);
 
-/* Fills *value (borrowed until the next read) and *present. ERR_PENDING (noted), ERR_IO, ERR_CORRUPT. */
+/* Fills *value (borrowed until the next read) and *present. ERR_PENDING (noted), ERR_IO,
+ * ERR_CORRUPT. */
 MUST_USE enum err layers_get(struct layers *layers, struct state *state, uint64_t order,
                              struct bytes tail, struct bytes *value, bool *present);
 /* Takes the cell. `known_absent`: the caller knows that no such record is there now. */
@@ -27,8 +29,8 @@ void layers_put(struct layers *layers, struct state *state, struct cell *cell, b
 /* The record may be there or not. */
 void layers_remove(struct layers *layers, struct state *state, uint64_t order, struct bytes tail);
 
-/* A walk. Records put or removed while it stands on a place before them are seen or not; the one just
- * given may be changed freely. */
+/* A walk. Records put or removed while it stands on a place before them are seen or not; the one
+ * just given may be changed freely. */
 struct walk {
     struct state *state;
     struct layers layers;
@@ -40,15 +42,16 @@ struct walk {
     bool cursor_on;              /* stands on a record of the strand */
     uint64_t cursor_order;
     struct bytes cursor_tail;
-    struct buffer start;   /* the tail to begin at */
+    struct buffer start; /* the tail to begin at */
     uint64_t start_order;
-    size_t skipped;        /* records that are removed, before the first that is not */
-    uint64_t order;      /* of the record given last, and */
+    size_t skipped; /* records that are removed, before the first that is not */
+    uint64_t order; /* of the record given last, and */
     struct bytes tail, value;
     enum err err; /* why it ended early */
 };
 
-/* Forwards from the first record at or behind (order, tail); backwards from the last one before it. */
+/* Forwards from the first record at or behind (order, tail); backwards from the last one before it.
+ */
 void walk_open(struct walk *walk, struct state *state, const struct layers *layers, uint64_t order,
                struct bytes tail, bool backward);
 /* False: the end, or walk->err. */
@@ -70,7 +73,8 @@ struct key_walk {
     enum err err;
 };
 
-void key_walk_open(struct key_walk *walk, struct state *state, struct keyspace *space, uint64_t from);
+void key_walk_open(struct key_walk *walk, struct state *state, struct keyspace *space,
+                   uint64_t from);
 bool key_walk_next(struct key_walk *walk);
 void key_walk_close(struct key_walk *walk);
 

@@ -80,7 +80,8 @@ void layout_put_key(struct buffer *out, uint64_t namespace, uint64_t hash, struc
     out->size = LAYOUT_KEY_HEAD_BYTES + name.size;
 }
 
-bool layout_split(const struct prefix *prefix, struct bytes key, uint64_t *order, struct bytes *tail)
+bool layout_split(const struct prefix *prefix, struct bytes key, uint64_t *order,
+                  struct bytes *tail)
 {
     enum layout kind = (enum layout)prefix->at[0];
     size_t order_bytes = kind == LAYOUT_KEY ? LAYOUT_HASH_BYTES : layout_order_bytes(kind);
@@ -124,7 +125,8 @@ int64_t layout_unindex(uint64_t order)
     return (int64_t)(order ^ UINT64_C(1) << 63);
 }
 
-void layout_put_expiry_tail(struct buffer *out, uint64_t namespace, uint64_t hash, struct bytes name)
+void layout_put_expiry_tail(struct buffer *out, uint64_t namespace, uint64_t hash,
+                            struct bytes name)
 {
     uint8_t *at = buffer_reserve(out, 14 + name.size);
     store_be64(at, namespace);
@@ -141,7 +143,8 @@ bool layout_split_expiry_tail(struct bytes tail, uint64_t *namespace, struct byt
     return true;
 }
 
-void layout_put_queue_tail(uint8_t out[LAYOUT_QUEUE_TAIL_BYTES], uint64_t namespace, uint32_t ordinal)
+void layout_put_queue_tail(uint8_t out[LAYOUT_QUEUE_TAIL_BYTES], uint64_t namespace,
+                           uint32_t ordinal)
 {
     store_be64(out, namespace);
     store_be32(out + 8, ordinal);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lifetime: the words by which a client says when a key ends: EX, PX, EXAT, PXAT and their value. */
+/* lifetime: the words by which a client says when a key ends: EX, PX, EXAT, PXAT and their value.
+ */
 #ifndef STATE_LIFETIME_H
 #define STATE_LIFETIME_H
 

@@ -15,7 +15,8 @@ enum {
 
 static const struct state *state_of_const(const struct machine *machine)
 {
-    return (const struct state *)(const void *)((const char *)machine - offsetof(struct state, base));
+    return (const struct state *)(const void *)((const char *)machine -
+                                                offsetof(struct state, base));
 }
 
 bool state_may_be_frozen(const struct state *state, struct version version)
@@ -55,8 +56,8 @@ static uint64_t entry_seed(const struct state *state, const struct entry *entry)
     return checksum64(bytes_of(seed, sizeof seed), 0);
 }
 
-/* A read that comes again rolls what it rolled before: it would wait for other places for ever, and what is in
- * memory already would be picked more often than the rest. */
+/* A read that comes again rolls what it rolled before: it would wait for other places for ever, and
+ * what is in memory already would be picked more often than the rest. */
 static uint64_t query_seed(struct state *state, const struct query *query)
 {
     if (query->attempt > 0 && state->pending_seed != 0) return state->pending_seed;
@@ -165,8 +166,7 @@ static void epoch_add(struct state *state, const struct entry *entry)
         state->epoch_count--;
         memmove(state->epochs, state->epochs + 1, state->epoch_count * sizeof *state->epochs);
     }
-    state->epochs =
-        memory_resize(state->epochs, (state->epoch_count + 1) * sizeof *state->epochs);
+    state->epochs = memory_resize(state->epochs, (state->epoch_count + 1) * sizeof *state->epochs);
     state->epochs[state->epoch_count++] = (struct meta_epoch){entry->epoch, entry->lsn};
 }
 

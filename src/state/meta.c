@@ -70,7 +70,8 @@ static enum err check_databases(const struct meta *meta, struct why *why)
         for (unsigned j = 0; j < i; j++) {
             if (meta->databases[j].namespace == database->namespace) sound = false;
         }
-        if (!sound) return why_fail(why, ERR_CORRUPT, "the meta record: database %u is not sound", i);
+        if (!sound)
+            return why_fail(why, ERR_CORRUPT, "the meta record: database %u is not sound", i);
     }
     return ERR_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* meta: the one record of the store that says what the store is: written by each flush in the same atomic
- * step as everything else (docs/formats/state.md). */
+/* meta: the one record of the store that says what the store is: written by each flush in the same
+ * atomic step as everything else (docs/formats/state.md). */
 #ifndef STATE_META_H
 #define STATE_META_H
 

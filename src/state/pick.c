@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a pick is uniform. The hash order is cut into 2^w windows of equal width, so that a window holds about
- * eight. A window is drawn, then a place in it below a bound that no window passes; if the window holds
- * less, both are drawn again. So each has the same chance: 1 / (windows x bound) a try.
+/* How a pick is uniform. The hash order is cut into 2^w windows of equal width, so that a window
+ * holds about eight. A window is drawn, then a place in it below a bound that no window passes; if
+ * the window holds less, both are drawn again. So each has the same chance: 1 / (windows x bound) a
+ * try.
  *
  * A window above the bound (made so by someone, or by very bad luck) doubles the bound; after
  * many tries in vain everything is walked. */
@@ -111,8 +112,8 @@ size_t pick_any(struct tx *tx, const struct key *key, size_t count, struct picke
     return count;
 }
 
-/* One walk; each element is taken with the chance that leaves every choice equally likely (Knuth, The Art of
- * Computer Programming, 3.4.2, algorithm S). */
+/* One walk; each element is taken with the chance that leaves every choice equally likely (Knuth,
+ * The Art of Computer Programming, 3.4.2, algorithm S). */
 static size_t sample(struct tx *tx, const struct key *key, size_t count, struct picked *out)
 {
     struct tx_cursor *cursor = tx_scan(tx, key, 0);
@@ -144,7 +145,8 @@ size_t pick_distinct(struct tx *tx, const struct key *key, size_t count, struct 
 
 /* --- Keys --- */
 
-/* The `place`-th key that is not expired, from hash `from` on below `to`. *count: how many there are, up to `most`. */
+/* The `place`-th key that is not expired, from hash `from` on below `to`. *count: how many there
+ * are, up to `most`. */
 static bool look_at_keys(struct tx *tx, uint8_t database, struct window window, uint64_t place,
                          struct key *key, uint64_t *count)
 {
@@ -166,7 +168,8 @@ static bool look_at_keys(struct tx *tx, uint8_t database, struct window window, 
 bool pick_key(struct tx *tx, uint8_t database, struct key *key)
 {
     static const struct window everything = {0, UINT64_C(1) << TX_HASH_BITS};
-    uint64_t size = tx_database_size(tx, database); /* some may be expired: then more tries are in vain */
+    uint64_t size = tx_database_size(
+        tx, database); /* some may be expired: then more tries are in vain */
     uint64_t bound = PICK_BOUND;
     uint64_t count;
     for (unsigned tries = 0; tries < PICK_TRIES_MAX && size > PICK_WALK_MAX; tries++) {

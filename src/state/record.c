@@ -17,8 +17,8 @@ int record_compare(const void *object, struct bytes name)
 static struct record *record_new(struct bytes name, uint64_t hash, size_t value_size)
 {
     MUST(value_size <= UINT32_MAX && name.size <= UINT32_MAX);
-    struct record *record =
-        memory_alloc(sizeof *record + RECORD_HEAD_BYTES + name.size + value_size);
+    struct record *record = memory_alloc(sizeof *record + RECORD_HEAD_BYTES + name.size +
+                                         value_size);
     *record = (struct record){.hash = hash, .value_size = (uint32_t)value_size};
     store_le32(record->data, (uint32_t)name.size);
     if (name.size > 0) memcpy(record->data + RECORD_HEAD_BYTES, name.data, name.size);
@@ -27,8 +27,8 @@ static struct record *record_new(struct bytes name, uint64_t hash, size_t value_
 
 static void record_sum(struct record *record)
 {
-    record->digest = digest_of(bytes_of(
-        record->data, RECORD_HEAD_BYTES + record_name(record).size + record->value_size));
+    record->digest = digest_of(
+        bytes_of(record->data, RECORD_HEAD_BYTES + record_name(record).size + record->value_size));
 }
 
 static size_t key_value_size(const struct key *key)

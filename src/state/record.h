@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* record: a key as the tables hold it. Once it is in a table its name and value never change: a change
- * makes a new record. So one that is being flushed can be read by the store's thread meanwhile.
+/* record: a key as the tables hold it. Once it is in a table its name and value never change: a
+ * change makes a new record. So one that is being flushed can be read by the store's thread
+ * meanwhile.
  *
  * Its value is what the store holds (docs/formats/state.md), little-endian:
  *     type 1, version lsn 8, version ordinal 4, changed lsn 8, expire ms 8 (0: never), then

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The recount: everything that a store holds, counted again from its records alone. A running digest proves that
- * operations were the same; a recount proves that the bytes are (I11).
+/* The recount: everything that a store holds, counted again from its records alone. A running
+ * digest proves that operations were the same; a recount proves that the bytes are (I11).
  *
- * Passes: the meta record; every key record with what belongs to it (elements, items, ranks, its record in
- * the index of expiries); the clean-up queue; and then every strand, which must belong to a key that was seen,
- * stand in the queue, or be left from a namespace that ended. */
+ * Passes: the meta record; every key record with what belongs to it (elements, items, ranks, its
+ * record in the index of expiries); the clean-up queue; and then every strand, which must belong to
+ * a key that was seen, stand in the queue, or be left from a namespace that ended. */
 #include <inttypes.h>
 
 #include "base/memory.h"
@@ -72,7 +72,8 @@ static uint64_t owner_id(uint64_t namespace, struct version version, enum layout
 
 /* --- Reading --- */
 
-/* The cursor's record if it begins with the prefix: ERR_OK; ERR_NOT_FOUND: it does not, or there is none. */
+/* The cursor's record if it begins with the prefix: ERR_OK; ERR_NOT_FOUND: it does not, or there is
+ * none. */
 static enum err within_prefix(const struct store_cursor *cursor, const struct prefix *prefix,
                               enum err err)
 {
@@ -144,7 +145,8 @@ static enum err count_strand(struct recount *recount, uint64_t namespace, const 
         }
         counted->count++;
         if (kind == LAYOUT_ELEMENT) {
-            if (layout_hash(tail) != order) return misfit_here(recount, cursor, "its hash is not its name's");
+            if (layout_hash(tail) != order)
+                return misfit_here(recount, cursor, "its hash is not its name's");
             counted->sum = digest_add(counted->sum, element_digest(tail, value));
         } else if (kind == LAYOUT_ITEM) {
             int64_t index = layout_unindex(order);
@@ -166,7 +168,8 @@ static enum err count_collection(struct recount *recount, uint64_t namespace, co
     if (err != ERR_OK) return err;
     recount->out->elements += counted.count;
     if (counted.count != key->size) {
-        return misfit_here(recount, recount->keys, "it has another number of elements than it says");
+        return misfit_here(recount, recount->keys,
+                           "it has another number of elements than it says");
     }
     if (!digest_equal(counted.sum, key->elements)) {
         return misfit_here(recount, recount->keys, "its elements have another sum than it says");
@@ -202,7 +205,8 @@ static enum err count_key(struct recount *recount, unsigned database, const stru
     struct bytes value = cursor->ops->value(cursor);
     uint64_t hash;
     struct bytes name;
-    if (!layout_split(prefix, cursor->ops->key(cursor), &hash, &name) || layout_hash(name) != hash) {
+    if (!layout_split(prefix, cursor->ops->key(cursor), &hash, &name) ||
+        layout_hash(name) != hash) {
         return misfit_here(recount, cursor, "its hash is not its name's");
     }
     if (!record_value_is_sound(value)) return misfit_here(recount, cursor, "its value is no key's");
@@ -240,7 +244,8 @@ static enum err count_databases(struct recount *recount)
         if (err != ERR_NOT_FOUND) return err;
         if (found->keys != told->keys || found->expires != told->expires) {
             return why_fail(recount->why, ERR_CORRUPT,
-                            "database %u: %" PRIu64 " keys, %" PRIu64 " of them with an end, but the "
+                            "database %u: %" PRIu64 " keys, %" PRIu64
+                            " of them with an end, but the "
                             "meta record says %" PRIu64 " and %" PRIu64,
                             i, found->keys, found->expires, told->keys, told->expires);
         }
@@ -300,7 +305,8 @@ static enum err pass_strands(struct recount *recount, enum layout kind)
     enum err err = first_of(cursor, &all);
     while (err == ERR_OK) {
         struct bytes key = cursor->ops->key(cursor);
-        if (key.size < PREFIX_BYTES_MAX) return misfit_here(recount, cursor, "its key is too short");
+        if (key.size < PREFIX_BYTES_MAX)
+            return misfit_here(recount, cursor, "its key is too short");
         struct prefix strand = {.size = PREFIX_BYTES_MAX};
         memcpy(strand.at, key.data, PREFIX_BYTES_MAX);
         uint64_t id = checksum64(prefix_bytes(&strand), 0) | 1;
@@ -321,7 +327,8 @@ static enum err pass_other_keys(struct recount *recount)
     enum err err = first_of(cursor, &all);
     while (err == ERR_OK) {
         struct bytes key = cursor->ops->key(cursor);
-        if (key.size < LAYOUT_KEY_HEAD_BYTES) return misfit_here(recount, cursor, "its key is too short");
+        if (key.size < LAYOUT_KEY_HEAD_BYTES)
+            return misfit_here(recount, cursor, "its key is too short");
         uint64_t namespace = load_be64(key.data + 1);
         if (database_of(recount, namespace) == DATABASES) {
             return misfit_here(recount, cursor, "its database does not exist");

@@ -14,7 +14,8 @@ static void sort_few(struct change *changes, size_t count)
     for (size_t i = 1; i < count; i++) {
         struct change moved = changes[i];
         size_t j = i;
-        for (; j > 0 && change_compare(&moved, &changes[j - 1]) < 0; j--) changes[j] = changes[j - 1];
+        for (; j > 0 && change_compare(&moved, &changes[j - 1]) < 0; j--)
+            changes[j] = changes[j - 1];
         changes[j] = moved;
     }
 }
@@ -24,8 +25,8 @@ static unsigned digit(const struct change *change, unsigned shift)
     return (unsigned)(change->hash >> shift) & (DIGITS - 1);
 }
 
-/* American flag sort (McIlroy, Bostic, McIlroy 1993) on one digit: each element goes straight to its bucket.
- * end[] becomes where each bucket ends. */
+/* American flag sort (McIlroy, Bostic, McIlroy 1993) on one digit: each element goes straight to
+ * its bucket. end[] becomes where each bucket ends. */
 static void flag_pass(struct change *changes, size_t count, unsigned shift, size_t end[DIGITS])
 {
     size_t next[DIGITS];
@@ -62,8 +63,8 @@ static void sort_buckets(struct change *changes, unsigned shift, const size_t en
     }
 }
 
-/* Equal hashes: only names are left to compare. They are few unless someone made them so; then a heap keeps
- * the time in bounds. */
+/* Equal hashes: only names are left to compare. They are few unless someone made them so; then a
+ * heap keeps the time in bounds. */
 static void sift(struct change *changes, size_t count, size_t root)
 {
     for (;;) {

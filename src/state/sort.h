@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sort: frozen records into the order of the store's keys. Runs on the store's thread; allocates nothing. */
+/* sort: frozen records into the order of the store's keys. Runs on the store's thread; allocates
+ * nothing. */
 #ifndef STATE_SORT_H
 #define STATE_SORT_H
 

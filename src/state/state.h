@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* state: the keys machine. Sixteen databases of typed keys over the ordered store; what apply() does is a
- * function of the state and the entry alone, so equal marks have equal digests (docs/formats/digest.md).
+/* state: the keys machine. Sixteen databases of typed keys over the ordered store; what apply()
+ * does is a function of the state and the entry alone, so equal marks have equal digests
+ * (docs/formats/digest.md).
  *
- * Everything changed since the last flush is held here; a flush writes it out, with mark, stamp and digest,
- * as one atomic step of the store. The rest is read from the store and cached within bounds. */
+ * Everything changed since the last flush is held here; a flush writes it out, with mark, stamp and
+ * digest, as one atomic step of the store. The rest is read from the store and cached within
+ * bounds. */
 #ifndef STATE_STATE_H
 #define STATE_STATE_H
 
@@ -17,9 +19,10 @@ struct state_options {
     uint64_t cache_bytes;   /* bound on clean key records kept in memory */
 };
 
-/* Opens the machine over `store`, which is borrowed. The store is closed before the machine, since its thread may
- * be reading from here (a flush under way). Blocks: start-up only. On failure *machine is NULL. ERR_REFUSED: the store's history is another one; ERR_CORRUPT, ERR_IO. `clock` only paces and
- * is seen by no evaluation; it and `trace` may be NULL. */
+/* Opens the machine over `store`, which is borrowed. The store is closed before the machine, since
+ * its thread may be reading from here (a flush under way). Blocks: start-up only. On failure
+ * *machine is NULL. ERR_REFUSED: the store's history is another one; ERR_CORRUPT, ERR_IO. `clock`
+ * only paces and is seen by no evaluation; it and `trace` may be NULL. */
 MUST_USE enum err state_open(struct machine **machine, struct store *store, struct clock *clock,
                              const struct state_options *options, struct trace *trace,
                              struct why *why);
@@ -32,9 +35,10 @@ struct state_recount {
     uint64_t keys, elements;
 };
 
-/* Fills *recount from the newest flush, or from `view` when not NULL. Blocks: tools and workers. ERR_NOT_FOUND:
- * nothing was flushed yet. ERR_CORRUPT: a record does not fit the others; `why` names the first one. A
- * difference of the two digests alone is not an error here: the caller compares. */
+/* Fills *recount from the newest flush, or from `view` when not NULL. Blocks: tools and workers.
+ * ERR_NOT_FOUND: nothing was flushed yet. ERR_CORRUPT: a record does not fit the others; `why`
+ * names the first one. A difference of the two digests alone is not an error here: the caller
+ * compares. */
 MUST_USE enum err state_recount(struct store *store, struct store_view *view,
                                 struct state_recount *recount, struct why *why);
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tree. Leaves hold cells, other nodes hold nodes; the slots of both carry the integer part of the place:
- * in a leaf exactly, above it a bound between a child and the one before it:
+/* The tree. Leaves hold cells, other nodes hold nodes; the slots of both carry the integer part of
+ * the place: in a leaf exactly, above it a bound between a child and the one before it:
  *
- *     last order in child i-1  <=  slot i's order  <=  first order in child i        (slot 0: no bound)
+ *     last order in child i-1  <=  slot i's order  <=  first order in child i        (slot 0: no
+ * bound)
  *
- * Where the orders are equal the tails decide, and a search looks at the first cell of the child itself.
- * So removals need not mend the bounds above them. Nodes are given back when they are empty, not before:
- * a strand lives for one flush. */
+ * Where the orders are equal the tails decide, and a search looks at the first cell of the child
+ * itself. So removals need not mend the bounds above them. Nodes are given back when they are
+ * empty, not before: a strand lives for one flush. */
 #include "state/strand.h"
 
 #include "base/memory.h"
@@ -42,7 +43,8 @@ struct cell *cell_new(uint64_t order, struct bytes tail, struct bytes value)
     return cell;
 }
 
-void strand_init(struct strand *strand, enum layout kind, uint64_t namespace, struct version version)
+void strand_init(struct strand *strand, enum layout kind, uint64_t namespace,
+                 struct version version)
 {
     *strand = (struct strand){.prefix = layout_strand(kind, namespace, version),
                               .namespace = namespace,
@@ -112,8 +114,10 @@ static unsigned child_search(const struct strand_node *node, uint64_t order, str
     return low - 1;
 }
 
-/* From the root to the leaf in which the place is or would be; path->at of the leaf as leaf_search. */
-static void descend(const struct strand *strand, uint64_t order, struct bytes tail, struct path *path)
+/* From the root to the leaf in which the place is or would be; path->at of the leaf as leaf_search.
+ */
+static void descend(const struct strand *strand, uint64_t order, struct bytes tail,
+                    struct path *path)
 {
     struct strand_node *node = strand->root;
     path->depth = 0;
@@ -201,7 +205,8 @@ static void insert_at(struct strand *strand, struct path *path, struct node_slot
     for (unsigned level = path->depth;; level--) {
         struct strand_node *node = path->node[level];
         unsigned at = path->at[level];
-        if (node->count == node->capacity && node->capacity < NODE_SLOTS) node = leaf_grow(strand, node);
+        if (node->count == node->capacity && node->capacity < NODE_SLOTS)
+            node = leaf_grow(strand, node);
         if (node->count < node->capacity) {
             node_insert(node, at, slot);
             return;

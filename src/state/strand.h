@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* strand: the changed records under one prefix of the store, in order: the elements of a collection, its
- * ranks, its items; the index of expiries; the clean-up queue. A B+ tree whose nodes hold the integer part
- * of each place, so that a search seldom touches the cells themselves. Cells are the caller's. */
+/* strand: the changed records under one prefix of the store, in order: the elements of a
+ * collection, its ranks, its items; the index of expiries; the clean-up queue. A B+ tree whose
+ * nodes hold the integer part of each place, so that a search seldom touches the cells themselves.
+ * Cells are the caller's. */
 #ifndef STATE_STRAND_H
 #define STATE_STRAND_H
 
@@ -14,8 +15,8 @@
 struct cell {
     uint64_t order;
     uint32_t tail_size, value_size;
-    bool absent; /* removed: hides what older layers hold */
-    bool fresh;  /* no older layer holds it: its removal leaves nothing behind */
+    bool absent;    /* removed: hides what older layers hold */
+    bool fresh;     /* no older layer holds it: its removal leaves nothing behind */
     uint8_t data[]; /* tail, value */
 };
 
@@ -39,14 +40,14 @@ struct strand_node;
 struct strand {
     struct prefix prefix;
     uint64_t namespace;
-    struct version version; /* zero for the strands that belong to no collection */
+    struct version version;   /* zero for the strands that belong to no collection */
     struct strand_node *root; /* NULL: empty */
-    size_t count;    /* of cells, absent ones included */
-    size_t bytes;    /* of cells and nodes */
-    size_t index;    /* in its generation's list */
-    uint64_t hash;   /* of the prefix, for the generation's table */
-    uint64_t changes; /* for cursors */
-    struct gaps gaps; /* in all layers together */
+    size_t count;             /* of cells, absent ones included */
+    size_t bytes;             /* of cells and nodes */
+    size_t index;             /* in its generation's list */
+    uint64_t hash;            /* of the prefix, for the generation's table */
+    uint64_t changes;         /* for cursors */
+    struct gaps gaps;         /* in all layers together */
 };
 
 static inline struct place cell_place(const struct cell *cell)
@@ -54,7 +55,8 @@ static inline struct place cell_place(const struct cell *cell)
     return (struct place){cell->order, cell_tail(cell)};
 }
 
-void strand_init(struct strand *strand, enum layout kind, uint64_t namespace, struct version version);
+void strand_init(struct strand *strand, enum layout kind, uint64_t namespace,
+                 struct version version);
 
 /* NULL: it is not there. */
 struct cell *strand_find(const struct strand *strand, uint64_t order, struct bytes tail);

@@ -31,10 +31,8 @@ static bool take_flag(struct set_words *words, struct bytes word, bool getex)
         unsigned option, not_with;
         bool getex;
     } flags[] = {
-        {"nx", SET_NX, SET_XX, false},
-        {"xx", SET_XX, SET_NX, false},
-        {"get", SET_GET, 0, false},
-        {"keepttl", SET_KEEPTTL, 0, false},
+        {"nx", SET_NX, SET_XX, false},     {"xx", SET_XX, SET_NX, false},
+        {"get", SET_GET, 0, false},        {"keepttl", SET_KEEPTTL, 0, false},
         {"persist", SET_PERSIST, 0, true},
     };
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
@@ -48,7 +46,8 @@ static bool take_flag(struct set_words *words, struct bytes word, bool getex)
     return false;
 }
 
-/* The words of SET behind the value, or of GETEX behind the key. False: the error has been written. */
+/* The words of SET behind the value, or of GETEX behind the key. False: the error has been written.
+ */
 static bool set_words_parse(struct tx *tx, const struct args *args, size_t from, bool getex,
                             struct set_words *out)
 {
@@ -67,8 +66,8 @@ static bool set_words_parse(struct tx *tx, const struct args *args, size_t from,
     return true;
 }
 
-/* The key as it is to be written over: its version and expiry if it is a string, else a new one. Returns
- * whether there was a key. */
+/* The key as it is to be written over: its version and expiry if it is a string, else a new one.
+ * Returns whether there was a key. */
 static bool find_to_write(struct tx *tx, struct bytes name, struct key *key)
 {
     bool lives = tx_find(tx, name, key);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LCS: the longest common subsequence of two strings, by the usual table of all pairs of prefixes. */
+/* LCS: the longest common subsequence of two strings, by the usual table of all pairs of prefixes.
+ */
 #include "base/memory.h"
 #include "state/arguments.h"
 #include "state/evals.h"
@@ -64,8 +65,8 @@ struct lcs_match {
     size_t a_from, b_from, length;
 };
 
-/* Goes from the ends of both strings to their beginnings, as Redis does, so that of several answers the same
- * one is found. */
+/* Goes from the ends of both strings to their beginnings, as Redis does, so that of several answers
+ * the same one is found. */
 struct lcs_walk {
     size_t i, j;
     size_t left; /* bytes of the answer not yet met */
@@ -157,8 +158,9 @@ void eval_LCS(struct tx *tx, const struct args *args)
     if (!find_texts(tx, args, &lcs) || !lcs_words_parse(tx, args, &words)) return;
     uint64_t cells = (uint64_t)(lcs.a.size + 1) * (lcs.b.size + 1);
     if (cells > STRING_BYTES_MAX / sizeof *lcs.table) {
-        tx->reply->ops->error(tx->reply, "ERR Insufficient memory, transient memory for LCS exceeds "
-                                         "proto-max-bulk-len");
+        tx->reply->ops->error(tx->reply,
+                              "ERR Insufficient memory, transient memory for LCS exceeds "
+                              "proto-max-bulk-len");
         return;
     }
     lcs.table = memory_alloc(cells * sizeof *lcs.table);

@@ -3,7 +3,8 @@
  *   - slots ascend by (hash, name), with empty ones between;
  *   - an object stands at its home or after it, and no slot from its home to it is empty.
  * So a search begins at the home and ends at the first empty slot or greater hash, and what stands
- * before the home of h is less than h. The last slot of a segment stays empty and ends every search. */
+ * before the home of h is less than h. The last slot of a segment stays empty and ends every
+ * search. */
 #include "state/table.h"
 
 #include "base/memory.h"
@@ -21,7 +22,8 @@ struct slot {
 
 struct segment {
     uint32_t count;
-    uint32_t size; /* slots: homes, spare ones behind them for what is pushed up, and the empty last */
+    uint32_t
+        size; /* slots: homes, spare ones behind them for what is pushed up, and the empty last */
     uint8_t depth; /* leading bits of the hash that all in here share */
     uint8_t bits;  /* homes = 2^bits */
     struct slot at[];
@@ -38,7 +40,8 @@ static uint32_t home_of(uint64_t hash, unsigned depth, unsigned bits)
     return (uint32_t)(rest >> (64 - bits));
 }
 
-static struct segment *segment_new(struct table *table, unsigned depth, unsigned bits, uint32_t spare)
+static struct segment *segment_new(struct table *table, unsigned depth, unsigned bits,
+                                   uint32_t spare)
 {
     uint32_t size = (UINT32_C(1) << bits) + spare + 1;
     struct segment *segment = memory_zeroed(1, segment_bytes(size));
@@ -142,7 +145,8 @@ struct shape {
     uint32_t spare;
 };
 
-/* A segment with the slots [from, to) of `old`; it gets more spare room than its shape has if they need it. */
+/* A segment with the slots [from, to) of `old`; it gets more spare room than its shape has if they
+ * need it. */
 static struct segment *segment_copy(struct table *table, const struct segment *old, uint32_t from,
                                     uint32_t to, struct shape shape)
 {
@@ -207,8 +211,8 @@ static void segment_split(struct table *table, size_t at)
 static void segment_grow(struct table *table, size_t at, unsigned bits, uint32_t spare)
 {
     struct segment *old = table->directory[at];
-    struct segment *new =
-        segment_copy(table, old, 0, old->size, (struct shape){old->depth, bits, spare});
+    struct segment *new = segment_copy(table, old, 0, old->size,
+                                       (struct shape){old->depth, bits, spare});
     directory_point(table, at, new);
     segment_free(table, old);
 }
@@ -287,9 +291,10 @@ static void segment_merge(struct table *table, size_t at)
     size_t low_at = first & ~share;
     struct segment *low = table->directory[low_at];
     struct segment *high = table->directory[low_at + share];
-    if (low->depth != high->depth || low->count + high->count > (UINT32_C(1) << SEGMENT_BITS) / 4) return;
-    struct segment *both =
-        segment_new(table, low->depth - 1U, SEGMENT_BITS, low->size + high->size);
+    if (low->depth != high->depth || low->count + high->count > (UINT32_C(1) << SEGMENT_BITS) / 4)
+        return;
+    struct segment *both = segment_new(table, low->depth - 1U, SEGMENT_BITS,
+                                       low->size + high->size);
     uint32_t end = 0;
     for (unsigned half = 0; half < 2; half++) {
         const struct segment *from = half == 0 ? low : high;
@@ -309,8 +314,7 @@ void table_remove(struct table *table, uint64_t hash, const void *object)
     uint32_t i = (uint32_t)(slot_of(table, hash, object) - segment->at);
     for (;; i++) {
         struct slot *next = &segment->at[i + 1];
-        if (next->object == NULL ||
-            home_of(next->hash, segment->depth, segment->bits) == i + 1) {
+        if (next->object == NULL || home_of(next->hash, segment->depth, segment->bits) == i + 1) {
             break;
         }
         segment->at[i] = *next;
@@ -336,7 +340,8 @@ static void *cursor_settle(struct table_cursor *cursor)
             cursor->hash = slot->hash;
             return slot->object;
         }
-        cursor->at = (cursor->at & ~(segment_share(table, segment) - 1)) + segment_share(table, segment);
+        cursor->at = (cursor->at & ~(segment_share(table, segment) - 1)) +
+                     segment_share(table, segment);
         cursor->slot = 0;
     }
     return NULL;

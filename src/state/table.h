@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* table: objects found by name and walked in the order of their 48-bit hashes.
  *
- * A directory, indexed by the leading bits of the hash, points to segments of a few hundred slots; a
- * full segment splits in two (extendible hashing: Fagin and others, 1979), so growth never moves more
- * than one segment at a time. Within a segment the home of a slot is given by the next bits, and probing keeps
- * slots ascending by (hash, name): the walk over segments and slots is the hash order. Names that were
- * made to collide make segments larger and slower, never wrong. Objects are the caller's. */
+ * A directory, indexed by the leading bits of the hash, points to segments of a few hundred slots;
+ * a full segment splits in two (extendible hashing: Fagin and others, 1979), so growth never moves
+ * more than one segment at a time. Within a segment the home of a slot is given by the next bits,
+ * and probing keeps slots ascending by (hash, name): the walk over segments and slots is the hash
+ * order. Names that were made to collide make segments larger and slower, never wrong. Objects are
+ * the caller's. */
 #ifndef STATE_TABLE_H
 #define STATE_TABLE_H
 

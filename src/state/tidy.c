@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Work that is local to this copy and changes neither mark nor digest: freeing what nothing leads to any more,
- * in memory and in the store. Each step is bounded.
+/* Work that is local to this copy and changes neither mark nor digest: freeing what nothing leads
+ * to any more, in memory and in the store. Each step is bounded.
  *
- * A removed collection that may be in the store stands in the queue ('Q'). A small one is removed record by
- * record, a big one by ranges, since each range that a store keeps slows its reads down a little. */
+ * A removed collection that may be in the store stands in the queue ('Q'). A small one is removed
+ * record by record, a big one by ranges, since each range that a store keeps slows its reads down a
+ * little. */
 #include "base/memory.h"
 #include "state/layers.h"
 
@@ -11,7 +12,7 @@ enum {
     TIDY_RECORDS = 512,
     TIDY_RANGE_RECORDS = 512, /* a collection with more elements goes by ranges, */
     TIDY_STRAND_RECORDS = 2 * TIDY_RANGE_RECORDS, /* or with so many records in the store, */
-    TIDY_ATTEMPTS_MAX = 8, /* or that memory cannot hold */
+    TIDY_ATTEMPTS_MAX = 8,                        /* or that memory cannot hold */
 };
 
 /* --- Memory --- */
@@ -20,8 +21,8 @@ void state_discard(struct state *state, struct strand *strand)
 {
     if (state->garbage_count == state->garbage_capacity) {
         state->garbage_capacity = state->garbage_capacity == 0 ? 16 : state->garbage_capacity * 2;
-        state->garbage =
-            memory_resize(state->garbage, state->garbage_capacity * sizeof *state->garbage);
+        state->garbage = memory_resize(state->garbage,
+                                       state->garbage_capacity * sizeof *state->garbage);
     }
     state->garbage[state->garbage_count++] = strand;
 }

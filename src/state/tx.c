@@ -144,8 +144,8 @@ static void drop_elements(struct tx *tx, const struct keyspace *space, const str
                  (struct dropped){space->meta.namespace, key.version, key.type, key.size});
 }
 
-/* Whether nothing older than the active generation can have a record of the name of `old`, which is in the
- * table or NULL. */
+/* Whether nothing older than the active generation can have a record of the name of `old`, which is
+ * in the table or NULL. */
 static bool is_fresh(const struct state *state, const struct record *old)
 {
     if (old == NULL) return true; /* a fetch would have put what the store has into the table */

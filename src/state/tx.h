@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tx: one evaluation. What a command's code may see and do.
  *
- * An evaluation reads records, buffers its changes and writes a reply. It reads no clock and no dice but the
- * entry's. When a read would have to wait for the disk, tx_pending() turns true, every later read answers "absent",
- * and whatever the command then changes or replies is dropped: the evaluation is run again, from its beginning,
- * when memory has what was missing. So a command's code needs no care for it, except that its loops must end.
- * A command checks everything before it changes anything: an error reply after a change is a defect.
+ * An evaluation reads records, buffers its changes and writes a reply. It reads no clock and no
+ * dice but the entry's. When a read would have to wait for the disk, tx_pending() turns true, every
+ * later read answers "absent", and whatever the command then changes or replies is dropped: the
+ * evaluation is run again, from its beginning, when memory has what was missing. So a command's
+ * code needs no care for it, except that its loops must end. A command checks everything before it
+ * changes anything: an error reply after a change is a defect.
  *
- * Keys are looked up in the evaluation's current database unless a call names one. A key whose time has
- * come at tx->now is absent; the first entry that meets it removes it first.
+ * Keys are looked up in the evaluation's current database unless a call names one. A key whose time
+ * has come at tx->now is absent; the first entry that meets it removes it first.
  *
  * Names: each row of command/commands.def that says PLACE_STATE is answered by the function
- * eval_<ID>, the row's id as it stands in the table, in upper case: eval_HSET, eval_OBJECT_ENCODING.
- * state/evals.h declares all of them from the table and dispatch.c calls them by it, so a file of
- * commands includes state/evals.h and defines its own; nothing is registered anywhere. Arity has been
- * checked; the words stand where the table's key positions count them (args->at[0] is the name, of
- * OBJECT ENCODING key the key is args->at[2]). */
+ * eval_<ID>, the row's id as it stands in the table, in upper case: eval_HSET,
+ * eval_OBJECT_ENCODING. state/evals.h declares all of them from the table and dispatch.c calls them
+ * by it, so a file of commands includes state/evals.h and defines its own; nothing is registered
+ * anywhere. Arity has been checked; the words stand where the table's key positions count them
+ * (args->at[0] is the name, of OBJECT ENCODING key the key is args->at[2]). */
 #ifndef STATE_TX_H
 #define STATE_TX_H
 
@@ -42,8 +43,8 @@ struct version {
 
 enum { KEY_NAME_BYTES_MAX = 512 << 20, DATABASES = 16 };
 
-/* A key record as an evaluation sees it. Copied out; `name` and `text` are borrowed until the next call that
- * changes this key, or the end of the evaluation. */
+/* A key record as an evaluation sees it. Copied out; `name` and `text` are borrowed until the next
+ * call that changes this key, or the end of the evaluation. */
 struct key {
     uint8_t database;
     struct bytes name;
@@ -58,14 +59,14 @@ struct key {
 };
 
 struct tx {
-    struct stamp now;      /* the entry's stamp, or the read's clock */
-    uint64_t lsn;          /* the entry's; 0 in a read */
-    struct dice dice;      /* seeded by the entry */
-    uint8_t database;      /* current */
+    struct stamp now; /* the entry's stamp, or the read's clock */
+    uint64_t lsn;     /* the entry's; 0 in a read */
+    struct dice dice; /* seeded by the entry */
+    uint8_t database; /* current */
     struct reply *reply;
-    bool waits;            /* set by a blocking command that found nothing; it then writes no reply */
-    bool in_transaction;   /* MULTI: blocking commands answer at once instead */
-    bool serving;          /* a further attempt of a blocked command: a key of a wrong type is passed over */
+    bool waits;          /* set by a blocking command that found nothing; it then writes no reply */
+    bool in_transaction; /* MULTI: blocking commands answer at once instead */
+    bool serving; /* a further attempt of a blocked command: a key of a wrong type is passed over */
     struct tx_inside *inside; /* tx.c's */
 };
 
@@ -84,64 +85,74 @@ static inline uint64_t tx_now_ms(const struct tx *tx)
 MUST_USE bool tx_find(struct tx *tx, struct bytes name, struct key *key);
 MUST_USE bool tx_find_in(struct tx *tx, uint8_t database, struct bytes name, struct key *key);
 
-/* The usual opening of a command on one type. FOUND_WRONG: the WRONGTYPE error has been written; return. */
+/* The usual opening of a command on one type. FOUND_WRONG: the WRONGTYPE error has been written;
+ * return. */
 enum found { FOUND_ABSENT, FOUND_KEY, FOUND_WRONG };
-MUST_USE enum found tx_find_typed(struct tx *tx, struct bytes name, enum key_type type, struct key *key);
+MUST_USE enum found tx_find_typed(struct tx *tx, struct bytes name, enum key_type type,
+                                  struct key *key);
 
 /* Begins a key that is absent: a fresh version, empty, no expiry. Stored by tx_store. */
 void tx_create(struct tx *tx, struct bytes name, enum key_type type, struct key *key);
 void tx_create_in(struct tx *tx, uint8_t database, struct bytes name, enum key_type type,
                   struct key *key);
-/* Writes the key's record after a change of its elements, expiry or value; changed_lsn becomes this entry. A
- * collection without elements is removed instead. Once a command, at its end, is enough. */
+/* Writes the key's record after a change of its elements, expiry or value; changed_lsn becomes this
+ * entry. A collection without elements is removed instead. Once a command, at its end, is enough.
+ */
 void tx_store(struct tx *tx, struct key *key);
 /* A string's value (copied); keeps the expiry that *key has. Creates or overwrites the record. */
 void tx_store_text(struct tx *tx, struct key *key, struct bytes text);
 /* Removes the key and, in the background, its elements: O(1). */
 void tx_remove(struct tx *tx, const struct key *key);
-/* Gives the key another name (and database), keeping version, elements and expiry; what stood there was removed by
- * the caller. O(1) within a database; across databases elements are copied. */
+/* Gives the key another name (and database), keeping version, elements and expiry; what stood there
+ * was removed by the caller. O(1) within a database; across databases elements are copied. */
 void tx_rename(struct tx *tx, struct key *key, uint8_t database, struct bytes name);
 /* Makes a copy under another name, where nothing stands: elements and expiry too. O(elements). */
 void tx_copy(struct tx *tx, const struct key *key, uint8_t database, struct bytes name);
 /* FLUSHDB: O(1). */
 void tx_clear_database(struct tx *tx, uint8_t database);
 void tx_swap_databases(struct tx *tx, uint8_t a, uint8_t b);
-uint64_t tx_database_size(struct tx *tx, uint8_t database); /* keys, expired ones not yet removed included */
+uint64_t tx_database_size(struct tx *tx,
+                          uint8_t database); /* keys, expired ones not yet removed included */
 
-/* --- Elements of hashes, sets and sorted sets: name -> value, kept in hash order (see tx_scan) --- */
+/* --- Elements of hashes, sets and sorted sets: name -> value, kept in hash order (see tx_scan) ---
+ */
 
 /* Whether the element is there; *value is borrowed until the next tx call. */
-MUST_USE bool tx_element(struct tx *tx, const struct key *key, struct bytes name, struct bytes *value);
+MUST_USE bool tx_element(struct tx *tx, const struct key *key, struct bytes name,
+                         struct bytes *value);
 /* Adds or overwrites; keeps key->size and key->elements. True: it is new. */
 bool tx_element_put(struct tx *tx, struct key *key, struct bytes name, struct bytes value);
 /* True: it was there. */
 bool tx_element_remove(struct tx *tx, struct key *key, struct bytes name);
 
-/* Walks elements in the order of the 48-bit hash of their names, from hash `from`. Names and values are borrowed until
- * the next call. The walk sees the changes of this evaluation made before it began; changing the key's elements
- * while walking is allowed for the element just given. Close it always. */
+/* Walks elements in the order of the 48-bit hash of their names, from hash `from`. Names and values
+ * are borrowed until the next call. The walk sees the changes of this evaluation made before it
+ * began; changing the key's elements while walking is allowed for the element just given. Close it
+ * always. */
 struct tx_cursor; /* tx.c's */
 struct tx_cursor *tx_scan(struct tx *tx, const struct key *key, uint64_t from);
 MUST_USE bool tx_scan_next(struct tx_cursor *cursor, struct bytes *name, struct bytes *value);
 uint64_t tx_scan_hash(const struct tx_cursor *cursor); /* of the element just given */
-uint64_t tx_hash_of(struct bytes name);                /* 48 bits; SCAN's cursors are such hashes + 1 */
+uint64_t tx_hash_of(struct bytes name); /* 48 bits; SCAN's cursors are such hashes + 1 */
 enum { TX_HASH_BITS = 48 };
 
 /* --- The order of a sorted set: kept beside the elements, outside the digest --- */
 
 void tx_rank_put(struct tx *tx, const struct key *key, double score, struct bytes member);
 void tx_rank_remove(struct tx *tx, const struct key *key, double score, struct bytes member);
-/* Walks by (score, member) from the first pair >= (score, member), or backwards from the last pair <= it
- * (`member` with data NULL: before / after every member of that score, so that whole scores are included). */
-struct tx_cursor *tx_rank_from(struct tx *tx, const struct key *key, double score, struct bytes member,
-                               bool backwards);
+/* Walks by (score, member) from the first pair >= (score, member), or backwards from the last pair
+ * <= it
+ * (`member` with data NULL: before / after every member of that score, so that whole scores are
+ * included). */
+struct tx_cursor *tx_rank_from(struct tx *tx, const struct key *key, double score,
+                               struct bytes member, bool backwards);
 MUST_USE bool tx_rank_next(struct tx_cursor *cursor, double *score, struct bytes *member);
 
 /* --- Items of a list: index -> value, dense in [key->head, key->tail) --- */
 
 MUST_USE bool tx_item(struct tx *tx, const struct key *key, int64_t index, struct bytes *value);
-/* Writes one item; keeps key->elements. The caller keeps head and tail; size is tail - head, set by tx_store. */
+/* Writes one item; keeps key->elements. The caller keeps head and tail; size is tail - head, set by
+ * tx_store. */
 void tx_item_put(struct tx *tx, struct key *key, int64_t index, struct bytes value);
 void tx_item_remove(struct tx *tx, struct key *key, int64_t index);
 /* Walks items from `index` to the end, or backwards to the head. */

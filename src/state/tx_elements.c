@@ -7,7 +7,8 @@
 #include "state/inside.h"
 #include "state/layers.h"
 
-static void key_layers(struct tx *tx, const struct key *key, enum layout kind, struct layers *layers)
+static void key_layers(struct tx *tx, const struct key *key, enum layout kind,
+                       struct layers *layers)
 {
     struct state *state = tx_state(tx);
     uint64_t namespace = state->databases[key->database]->meta.namespace;

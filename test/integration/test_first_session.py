@@ -50,8 +50,8 @@ def the_session_of_the_readme():
         return
     with open(path, encoding="utf-8") as file:
         text = file.read()
-    pairs = re.findall(r"^127\.0\.0\.1:7379> (.+)\n((?:(?!127\.0\.0\.1|\$|```).*\n)*)", text,
-                       re.MULTILINE)
+    pairs = re.findall(r"^127\.0\.0\.1:7379(?:\(TX\))?> (.+)\n"
+                       r"((?:(?!127\.0\.0\.1|\$|```).*\n)*)", text, re.MULTILINE)
     if not pairs:
         return
     with Server() as server:
@@ -59,9 +59,18 @@ def the_session_of_the_readme():
         require_command("redis-cli")
         said = subprocess.run(["redis-cli", "--no-raw", "-p", str(server.port)], input=lines,
                               timeout=60, stdout=subprocess.PIPE, check=False).stdout.decode()
-        for line, answer in pairs:
-            for part in answer.strip().splitlines():
-                expect_true(part.strip() in said, f"README: {line!r} answers {part!r}")
+        shown = [part.strip() for _, answer in pairs for part in answer.strip().splitlines()]
+        answers = [part.strip() for part in said.strip().splitlines()]
+        expect(answers, shown, "README's session")
+        # And what README does next: a kill, a start, the same history and digest.
+        with server.client() as client:
+            before = client.call("DIGEST")
+        server.kill()
+        server.start()
+        with server.client() as client:
+            after = client.call("DIGEST")
+        expect(after[0].split(b":")[0], before[0].split(b":")[0], "the history")
+        expect(after[1], before[1], "the digest")
 
 
 def the_default_set_of_redis_benchmark_runs():

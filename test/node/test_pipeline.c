@@ -302,3 +302,28 @@ TEST(node_pipeline, without_room_in_the_log_a_write_is_refused_and_works_again_w
     expect_end(again, CALL_ANSWERED);
     bed_close(&bed);
 }
+
+TEST(node_pipeline, a_refusal_keeps_its_place_behind_what_is_in_flight)
+{
+    struct bed bed;
+    bed_open(&bed);
+    struct sim_fault slow = {
+        .ops = 1u << DISK_WRITE_SYNC, .kind = SIM_FAULT_STALL, .hits = 1, .amount = 3 * SIM_SECOND};
+    (void)sim_disk_fault(sim_node_disk(bed.sim), &slow);
+    struct asked *write = bed_ask(&bed, CALL_WRITE, "DEL k");
+    sim_disk_set_capacity(sim_node_disk(bed.sim), 1);
+    bed_run(&bed, 2 * SIM_SECOND); /* the log has seen that there is no space */
+    struct asked *refused = bed_ask_so(&bed, CALL_WRITE, "LPUSH k a",
+                                       (struct bed_extra){.ordered = true});
+    struct asked *cancelled = bed_ask_so(&bed, CALL_WRITE, "LPUSH k a",
+                                         (struct bed_extra){.ordered = true});
+    bed_cancel(&bed, cancelled);
+    assert_false(refused->ended);
+    bed_run(&bed, 3 * SIM_SECOND);
+    expect_answer(write, "+OK");
+    expect_end(refused, CALL_REFUSED);
+    assert_string_equal(refused->answer, "-MISCONF");
+    assert_true(write->place < refused->place);
+    assert_false(cancelled->ended);
+    bed_close(&bed);
+}

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The tidemark authors
  *
- * bed: a keys machine over a memory store, driven by lines of words: "SET key value". Each line is an entry
- * with the next lsn, or a read; the reply comes back as text. The entries are kept, so that a machine that was
- * opened again can be given those that it has lost.
+ * bed: a keys machine over a memory store, driven by lines of words: "SET key value". Each line is
+ * an entry with the next lsn, or a read; the reply comes back as text. The entries are kept, so
+ * that a machine that was opened again can be given those that it has lost.
  */
 #ifndef TEST_STATE_BED_H
 #define TEST_STATE_BED_H
 
-#include <stdio.h>
 #include "base/memory.h"
 #include "base/must.h"
 #include "base/number.h"
 #include "command/command.h"
 #include "state/state.h"
 #include "test/state/memory_store.h"
+#include <stdio.h>
 
 struct bed_entry {
     struct entry entry;
@@ -60,14 +60,16 @@ static inline void text_close(struct text_reply *text)
     while (text->depth > 0 && text->left[text->depth - 1] == 0) {
         text->depth--;
         buffer_append_byte(text->out, (uint8_t)text->close[text->depth]);
-        if (text->depth > 0 && text->left[text->depth - 1] != SIZE_MAX) text->left[text->depth - 1]--;
+        if (text->depth > 0 && text->left[text->depth - 1] != SIZE_MAX)
+            text->left[text->depth - 1]--;
     }
 }
 
 static inline void text_space(struct text_reply *text)
 {
     if (text->out->size > 0 && text->out->data[text->out->size - 1] != '[' &&
-        text->out->data[text->out->size - 1] != '{' && text->out->data[text->out->size - 1] != '<') {
+        text->out->data[text->out->size - 1] != '{' &&
+        text->out->data[text->out->size - 1] != '<') {
         buffer_append_byte(text->out, ' ');
     }
 }
@@ -281,12 +283,12 @@ struct bed_outcome {
 };
 
 static inline void told(struct outcome *outcome, unsigned class, const char *name, uint8_t database,
-                 struct bytes key)
+                        struct bytes key)
 {
     struct bed *bed = CONTAINER_OF(outcome, struct bed_outcome, base)->bed;
     (void)class;
-    buffer_append_format(&bed->events, "%s%s:%u:%.*s", bed->events.size > 0 ? " " : "", name, database,
-                         (int)key.size, (const char *)key.data);
+    buffer_append_format(&bed->events, "%s%s:%u:%.*s", bed->events.size > 0 ? " " : "", name,
+                         database, (int)key.size, (const char *)key.data);
 }
 
 static inline struct machine *open_machine(struct bed *bed)
@@ -424,8 +426,8 @@ static inline const char *bed_write_in(struct bed *bed, uint8_t database, const 
     return text;
 }
 
-/* Evaluates the line as an entry, or as a read, until it is final. The reply as text: OK, (error) ..., 7, "bytes",
- * nil, [a b], {k v}. Borrowed until the next line. */
+/* Evaluates the line as an entry, or as a read, until it is final. The reply as text: OK, (error)
+ * ..., 7, "bytes", nil, [a b], {k v}. Borrowed until the next line. */
 static inline const char *bed_write(struct bed *bed, const char *line)
 {
     return bed_write_in(bed, 0, line);

@@ -64,8 +64,8 @@ static inline bool is_at(const struct memory_store *store, size_t at, struct byt
     return at < store->count && bytes_equal(buffer_bytes(&store->items[at].key), key);
 }
 
-static inline enum err memory_get(struct store *base, struct bytes key, enum store_patience patience,
-                           struct buffer *value)
+static inline enum err memory_get(struct store *base, struct bytes key,
+                                  enum store_patience patience, struct buffer *value)
 {
     struct memory_store *store = memory_of(base);
     store->gets++;
@@ -166,7 +166,7 @@ static const struct store_cursor_ops memory_cursor_ops = {
 };
 
 static inline struct store_cursor *memory_cursor(struct store *base, struct store_view *view,
-                                          enum store_patience patience)
+                                                 enum store_patience patience)
 {
     MUST(view == NULL);
     struct memory_store *store = memory_of(base);
@@ -206,7 +206,8 @@ static inline void memory_append(struct memory_store *to, struct memory_item ite
 }
 
 /* Merges the rest of the run into what is there. */
-static inline void memory_merge(struct memory_store *store, struct store_run *run, struct store_item item)
+static inline void memory_merge(struct memory_store *store, struct store_run *run,
+                                struct store_item item)
 {
     struct memory_store merged = {0};
     struct buffer last;

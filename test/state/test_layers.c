@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The tidemark authors
  *
- * One random sequence of commands against two machines: one that holds everything in memory, and one that
- * flushes, forgets, waits for its store, cleans up and is opened anew at random. What they answer, their
- * marks and their digests must be the same at each step, and each flush must recount.
+ * One random sequence of commands against two machines: one that holds everything in memory, and
+ * one that flushes, forgets, waits for its store, cleans up and is opened anew at random. What they
+ * answer, their marks and their digests must be the same at each step, and each flush must recount.
  */
 #include "test/test.h"
 
@@ -44,7 +44,8 @@ static void words_of(struct duel *duel, char *out, size_t size, bool pairs, bool
         if (used + 40 > size) break;
         unsigned field = (unsigned)roll(duel, count > 100 ? 2000 : FIELDS);
         if (scores) snprintf(out + used, size - used, " %u f%u", (unsigned)roll(duel, 9), field);
-        else if (pairs) snprintf(out + used, size - used, " f%u v%u", field, (unsigned)roll(duel, 9));
+        else if (pairs)
+            snprintf(out + used, size - used, " f%u v%u", field, (unsigned)roll(duel, 9));
         else snprintf(out + used, size - used, " f%u", field);
     }
 }
@@ -62,7 +63,9 @@ static void draw_write(struct duel *duel, char *out, size_t size)
     case 3: snprintf(out, size, "APPEND %s x%u", key_of(duel, 's', a), n); break;
     case 4: snprintf(out, size, "INCRBY %s %u", key_of(duel, 't', a), n); break;
     case 5: snprintf(out, size, "SETBIT %s %u 1", key_of(duel, 't', a), n * 7); break;
-    case 6: snprintf(out, size, "DEL %s %s", key_of(duel, "shzlt"[n % 5], a), key_of(duel, 's', b)); break;
+    case 6:
+        snprintf(out, size, "DEL %s %s", key_of(duel, "shzlt"[n % 5], a), key_of(duel, 's', b));
+        break;
     case 7: snprintf(out, size, "PEXPIRE %s %u", key_of(duel, "shzlt"[n % 5], a), 30 * n); break;
     case 8: snprintf(out, size, "PERSIST %s", key_of(duel, "shzlt"[n % 5], a)); break;
     case 9: {
@@ -72,11 +75,13 @@ static void draw_write(struct duel *duel, char *out, size_t size)
     }
     case 10: {
         char type = "shzlt"[n % 5];
-        snprintf(out, size, "COPY %s %s REPLACE DB %u", key_of(duel, type, a), key_of(duel, type, b),
-                 (unsigned)roll(duel, 3));
+        snprintf(out, size, "COPY %s %s REPLACE DB %u", key_of(duel, type, a),
+                 key_of(duel, type, b), (unsigned)roll(duel, 3));
         break;
     }
-    case 11: snprintf(out, size, "MOVE %s %u", key_of(duel, "shzlt"[n % 5], a), (unsigned)roll(duel, 3)); break;
+    case 11:
+        snprintf(out, size, "MOVE %s %u", key_of(duel, "shzlt"[n % 5], a), (unsigned)roll(duel, 3));
+        break;
     case 12:
         if (n < 8) snprintf(out, size, "FLUSHDB");
         else if (n < 10) snprintf(out, size, "FLUSHALL");
@@ -99,22 +104,36 @@ static void draw_write(struct duel *duel, char *out, size_t size)
     case 20: snprintf(out, size, "ZREM %s f%u f%u", key_of(duel, 'z', a), field, field + 2); break;
     case 21: snprintf(out, size, "ZINCRBY %s %u f%u", key_of(duel, 'z', a), n % 5, field); break;
     case 22: snprintf(out, size, "ZPOPMIN %s %u", key_of(duel, 'z', a), n % 4); break;
-    case 23: snprintf(out, size, "ZREMRANGEBYSCORE %s %u %u", key_of(duel, 'z', a), n % 9, n % 9 + 1); break;
+    case 23:
+        snprintf(out, size, "ZREMRANGEBYSCORE %s %u %u", key_of(duel, 'z', a), n % 9, n % 9 + 1);
+        break;
     case 24:
     case 25:
         words_of(duel, many, sizeof many, false, false);
         snprintf(out, size, "%s %s%s", n % 2 == 0 ? "RPUSH" : "LPUSH", key_of(duel, 'l', a), many);
         break;
-    case 26: snprintf(out, size, "%s %s %u", n % 2 == 0 ? "LPOP" : "RPOP", key_of(duel, 'l', a), n % 5); break;
-    case 27: snprintf(out, size, "LINSERT %s BEFORE f%u w%u", key_of(duel, 'l', a), field, n); break;
-    case 28: snprintf(out, size, "LREM %s %d f%u", key_of(duel, 'l', a), (int)(n % 5) - 2, field); break;
-    case 29: snprintf(out, size, "LTRIM %s %u %d", key_of(duel, 'l', a), n % 3, -(int)(n % 4) - 1); break;
-    case 30: snprintf(out, size, "LMOVE %s %s LEFT RIGHT", key_of(duel, 'l', a), key_of(duel, 'l', b)); break;
+    case 26:
+        snprintf(out, size, "%s %s %u", n % 2 == 0 ? "LPOP" : "RPOP", key_of(duel, 'l', a), n % 5);
+        break;
+    case 27:
+        snprintf(out, size, "LINSERT %s BEFORE f%u w%u", key_of(duel, 'l', a), field, n);
+        break;
+    case 28:
+        snprintf(out, size, "LREM %s %d f%u", key_of(duel, 'l', a), (int)(n % 5) - 2, field);
+        break;
+    case 29:
+        snprintf(out, size, "LTRIM %s %u %d", key_of(duel, 'l', a), n % 3, -(int)(n % 4) - 1);
+        break;
+    case 30:
+        snprintf(out, size, "LMOVE %s %s LEFT RIGHT", key_of(duel, 'l', a), key_of(duel, 'l', b));
+        break;
     case 31:
         words_of(duel, many, sizeof many, false, false);
         snprintf(out, size, "SADD x%u%s", n % 4, many);
         break;
-    case 32: snprintf(out, size, n % 2 == 0 ? "SPOP x%u %u" : "SREM x%u f%u", n % 4, field % 5 + 1); break;
+    case 32:
+        snprintf(out, size, n % 2 == 0 ? "SPOP x%u %u" : "SREM x%u f%u", n % 4, field % 5 + 1);
+        break;
     default: snprintf(out, size, "SMOVE x%u x%u f%u", n % 4, (n + 1) % 4, field); break;
     }
 }
@@ -129,7 +148,9 @@ static void draw_read(struct duel *duel, char *out, size_t size)
     case 1: snprintf(out, size, "HGETALL %s", key_of(duel, 'h', a)); break;
     case 2: snprintf(out, size, "HGET %s f%u", key_of(duel, 'h', a), field); break;
     case 3: snprintf(out, size, "ZRANGE %s 0 -1 WITHSCORES", key_of(duel, 'z', a)); break;
-    case 4: snprintf(out, size, "ZRANGEBYSCORE %s %u +inf LIMIT 1 5", key_of(duel, 'z', a), n % 9); break;
+    case 4:
+        snprintf(out, size, "ZRANGEBYSCORE %s %u +inf LIMIT 1 5", key_of(duel, 'z', a), n % 9);
+        break;
     case 5: snprintf(out, size, "ZREVRANGE %s 0 7", key_of(duel, 'z', a)); break;
     case 6: snprintf(out, size, "LRANGE %s 0 -1", key_of(duel, 'l', a)); break;
     case 7: snprintf(out, size, "LINDEX %s %d", key_of(duel, 'l', a), (int)n - 50); break;

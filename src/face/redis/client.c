@@ -64,6 +64,7 @@ static void ended(struct stream_owner *owner)
     struct client *client = client_of(owner);
     if (client->dead) return;
     client->ended = true;
+    client->ended_us = clock_now_us(client->face->options.clock);
     client_settle(client);
 }
 
@@ -194,8 +195,9 @@ void client_settle(struct client *client)
         client_kill(client); /* what it waits for may never come, and nobody may be there */
         return;
     }
-    bool replies = (client->holds & HOLD_OUTPUT) != 0 && client->out.size > 0; /* face_send() */
-    if (client->calls_count > 0 || replies || !list_empty(&client->resume)) return;
+    /* It may still read, for so long as tick() lets it. */
+    bool unread = (client->holds & HOLD_OUTPUT) != 0;
+    if (client->calls_count > 0 || unread || !list_empty(&client->resume)) return;
     client_close_soon(client);
 }
 
@@ -290,7 +292,6 @@ static void send_out(struct client *client)
     buffer_shrink(&client->out, REDIS_BUFFER_KEPT_BYTES);
     if (net->ops->unsent(client->stream) > 0) {
         client_hold(client, HOLD_OUTPUT);
-        client_settle(client);
     } else {
         client_unhold(client, HOLD_OUTPUT);
     }

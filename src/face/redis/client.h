@@ -83,6 +83,7 @@ struct client {
     struct resp_writer writer;
     struct buffer out;
     struct list dirty;                           /* in face->dirty */
+    uint64_t ended_us;                           /* when `ended` became true */
     uint64_t output_soft_us;                     /* above the soft limit since then; 0: it is not */
     bool ended;                                  /* the peer sends no more: finish, then close */
     bool closing;                                /* after what is in `out` has been sent */

@@ -10,6 +10,17 @@
 
 enum { FACE_TICK_US = 100 * 1000 };
 
+/* A client that has not read its replies. After the peer's end the net may never say that they went
+ * out: it may have found that nobody is there any more, and have dropped them. */
+static void check_unread(struct client *client, uint64_t now_us)
+{
+    client_check_output(client);
+    if (client->dead || !client->ended) return;
+    const struct net_ops *ops = client->face->options.net->ops;
+    bool gone = client->out.size == 0 && ops->unsent(client->stream) == 0;
+    if (gone || now_us - client->ended_us > REDIS_ENDED_US_MAX) client_kill(client);
+}
+
 static void tick(struct timer *timer)
 {
     struct redis_face *face = CONTAINER_OF(timer, struct redis_face, timer);
@@ -30,7 +41,7 @@ static void tick(struct timer *timer)
         if (!client_is_trusted(client) && now_us - client->unauthenticated_us > REDIS_AUTH_US_MAX) {
             client_kill(client);
         }
-        if ((client->holds & HOLD_OUTPUT) != 0) client_check_output(client);
+        if ((client->holds & HOLD_OUTPUT) != 0) check_unread(client, now_us);
     }
     face_calls_trim(face, REDIS_SPARE_CALLS_KEPT);
     clock_timer_start(face->options.clock, &face->timer, FACE_TICK_US);

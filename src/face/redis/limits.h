@@ -14,6 +14,8 @@ enum {
     /* Buffers above this are given back when they are empty. */
     REDIS_BUFFER_KEPT_BYTES = 32 << 10,
     REDIS_SPARE_CALLS_KEPT = 1024,
+    /* A peer that has ended its side has so long to read what it asked for. */
+    REDIS_ENDED_US_MAX = 60 * 1000 * 1000,
     REDIS_NAME_BYTES_MAX = 256,
     REDIS_COMMANDS_MAX = 512, /* above every number of the table */
     /* No word is longer, whatever proto-max-bulk-len says: lengths in entries have 32 bits. */

@@ -364,13 +364,53 @@ TEST(face_redis_client, a_client_that_ends_with_nothing_under_way_is_closed_at_o
     struct stream *a = harness_connect(h), *b = harness_connect(h), *c = harness_connect(h);
     harness_send(h, a, "*2\r\n$4\r\nECHO\r\n$5\r\nhe");
     harness_send(h, b, "SUBSCRIBE a\r\n");
-    c->window = 0;
-    harness_send(h, c, "PING\r\nPING\r\n");
+    harness_send(h, c, "MONITOR\r\n");
     harness_hang_up(h, a);
     harness_hang_up(h, b);
     harness_hang_up(h, c);
     assert_true(a->closed && b->closed && c->closed);
     harness_send(h, harness_connect(h), "PUBLISH a x\r\n");
+    harness_close(h);
+}
+
+/* Two replies of 300 KB wait, the first is at the net; the peer has ended its side. */
+static struct stream *ended_with_unread(struct harness *h)
+{
+    struct stream *a = harness_connect(h);
+    h->service.at_once = true;
+    h->service.at_once_bytes = 300000;
+    a->window = 0;
+    get_big(a, 2);
+    harness_hang_up(h, a);
+    assert_false(a->closed);
+    return a;
+}
+
+TEST(face_redis_client, a_client_that_ends_its_side_may_read_slowly)
+{
+    struct harness *h = harness_open("");
+    struct stream *a = ended_with_unread(h);
+    fake_clock_pass(&h->clock, 50 * 1000000);
+    assert_false(a->closed);
+    a->window = SIZE_MAX;
+    fake_stream_move(a);
+    a->owner->events->drained(a->owner);
+    harness_turn(h);
+    assert_int_equal(a->out.size, 2 * 300011);
+    assert_true(a->closed && a->flushed);
+    harness_close(h);
+}
+
+TEST(face_redis_client, a_client_that_ends_its_side_and_reads_nothing_is_closed)
+{
+    struct harness *h = harness_open("");
+    struct stream *a = ended_with_unread(h);
+    fake_clock_pass(&h->clock, 61 * 1000000);
+    assert_true(a->closed);
+    a = ended_with_unread(h);
+    buffer_clear(&a->waiting); /* the net has found that nobody is there */
+    fake_clock_pass(&h->clock, 200000);
+    assert_true(a->closed);
     harness_close(h);
 }
 
