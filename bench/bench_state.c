@@ -55,7 +55,7 @@ static void apply(struct bench *bench)
     uint64_t lsn = ++bench->lsn;
     struct entry entry = {.lsn = {lsn},
                           .epoch = {1, 1},
-                          .stamp = {(UINT64_C(1700000000000) << 16) + lsn},
+                          .stamp = {((UINT64_C(1700000000000) + lsn / 100) << 16) + lsn % 100},
                           .lineage = {lsn},
                           .payload = buffer_bytes(&bench->payload)};
     struct outcome outcome = {.reply = reply_nobody()};
@@ -65,7 +65,7 @@ static void apply(struct bench *bench)
 static void ask(struct bench *bench)
 {
     struct query query = {.payload = buffer_bytes(&bench->payload),
-                          .now = stamp_of_ms(1700000000001)};
+                          .now = bench->machine->ops->stamp(bench->machine)};
     struct outcome outcome = {.reply = reply_nobody()};
     MUST(bench->machine->ops->query(bench->machine, &query, &outcome) == ERR_OK);
 }

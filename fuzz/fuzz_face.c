@@ -230,7 +230,7 @@ static void step(struct world *world, uint8_t op, uint8_t argument)
     case 8:
         world->service.at_once = (argument & 1) != 0;
         (void)fake_disk_step(&world->disk);
-        if (world->service.watch != NULL && world->service.watches > 0 && (argument & 2) != 0) {
+        if (world->service.watch != NULL && (argument & 2) != 0) {
             world->service.watch->touched = (argument & 4) != 0;
         }
         break;

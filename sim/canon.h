@@ -8,6 +8,7 @@
  *   epoch, stamp, lineage, payload, and leaves the same digest;
  * - what is new is exactly the next; stamps rise; epochs rise with each ENTRY_EPOCH and only there;
  * - the machine's mark names the entry just applied, and nothing moves on ERR_PENDING;
+ * - a start applies nothing beyond the recorded commit before its own epoch is open;
  * - at ready nothing that was ever applied is missing, and the newest entry is this life's epoch.
  *
  * With less than durability `always` a power cut may take the end: canon_allow_loss. */
@@ -49,6 +50,8 @@ struct canon {
     struct machine_maker *inner_maker; /* the real one */
     struct recording recording;
     bool loss_allowed, opened;
+    bool starting;         /* within the start: only what is recorded as committed is applied */
+    uint64_t recorded;     /* by the log that is being started: committed */
     uint64_t life_from;    /* count at this life's opening */
     uint64_t life_applied; /* entries applied in this life */
     uint64_t life_new;     /* of them, those that were not known */

@@ -3,8 +3,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/memory.h"
+#include "sim/heap.h"
+#include "sim/probe.h"
 
 static const char *const durabilities[] = {"always", "everysec", "none"};
 
@@ -13,11 +16,38 @@ static struct server_program *program_of(struct sim_program *base)
     return CONTAINER_OF(base, struct server_program, base);
 }
 
+/* No entry of an epoch before both slots promise it (I9). */
+static void check_promise(struct server_program *program)
+{
+    struct sim_heap *before = sim_heap_enter(NULL);
+    const struct canon *canon = &program->canon;
+    struct probe *probe = memory_zeroed(1, sizeof *probe);
+    probe_log(sim_node_disk(program->node), false, probe);
+    for (unsigned i = 0; i < LOG_SUPERBLOCK_SLOTS && canon->count > 0; i++) {
+        struct epoch epoch = canon->facts[canon->count - 1].epoch;
+        if (probe->slot_good[i] && epoch_compare(probe->slot[i].promised, epoch) >= 0) continue;
+        sim_world_fail(program->world, "superblock %u does not promise epoch %" PRIu64, i,
+                       epoch.number);
+    }
+    memory_free(probe);
+    (void)sim_heap_enter(before);
+}
+
 static void host_ready(struct server_host *host)
 {
     struct server_program *program = CONTAINER_OF(host, struct server_program, host);
     canon_ready(&program->canon);
+    check_promise(program);
     program->ready = true;
+}
+
+static void trace_line(struct sim_reader *reader, const char *line)
+{
+    struct server_program *program = CONTAINER_OF(reader, struct server_program, reader);
+    if (strstr(line, " log opened ") == NULL) return;
+    const char *committed = strstr(line, " committed=");
+    MUST(committed != NULL);
+    program->canon.recorded = strtoull(committed + strlen(" committed="), NULL, 10);
 }
 
 static void close_all(struct server_program *program)
@@ -101,7 +131,9 @@ static bool program_start(struct sim_program *base, struct world *world)
     program->config = config_open();
     enum err err = configure(program, &program->why);
     MUST(err == ERR_OK);
+    program->canon.starting = true;
     err = server_open(&program->server, world, program->config, &program->host, &program->why);
+    program->canon.starting = false;
     if (err == ERR_OK) return true;
     program->status = (int)exit_status_of(err);
     close_all(program);
@@ -122,7 +154,7 @@ static void program_ended(struct sim_program *base, enum sim_end end, int status
         program->status = status;
         program->exits++;
     }
-    program->ready = false;
+    program->ready = program->canon.starting = false;
     program->config = NULL;
     program->server = NULL;
     program->close = (struct task){.run = close_task};
@@ -145,6 +177,8 @@ void server_program_init(struct server_program *program, struct sim_world *world
         .close.run = close_task,
     };
     canon_init(&program->canon, world);
+    program->reader.line = trace_line;
+    sim_world_read(world, &program->reader);
     program->node = sim_node_open(world, &program->base, options);
 }
 

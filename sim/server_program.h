@@ -40,6 +40,7 @@ struct server_program {
     struct server *server;
     struct task close;
     struct sim_visit stop;
+    struct sim_reader reader; /* of the trace: what the log says that it found */
 };
 
 /* Opens a node for it. `program` does not move until the world is closed. */

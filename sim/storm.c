@@ -125,6 +125,9 @@ static bool start_once(struct storm *storm)
         sim_world_fail(storm->world, "start: not ready within a minute");
         return false;
     }
+    if (program->ready && storm->damaged[0] != '\0') {
+        sim_world_fail(storm->world, "a start took damage below the durable watermark");
+    }
     if (program->ready) {
         if (!storm->scripted) sim_node_crash_at(program->node, NULL);
         return false;
@@ -133,7 +136,7 @@ static bool start_once(struct storm *storm)
         storm->result->faults[FAULT_CRASH_IN_RECOVERY]++;
         storm_crashed(storm, storm->armed);
         if (storm->scripted) return false;
-    } else {
+    } else if (!storm_damage_found(storm)) {
         fail_end(storm, "start refused");
     }
     return true;
@@ -191,6 +194,7 @@ static void check_stopped(struct storm *storm)
 
 void storm_stop(struct storm *storm)
 {
+    talkers_relax(&storm->talkers, storm->talkers.relaxed);
     server_program_stop(&storm->program);
     if (!storm_wait_down(storm, 120 * SIM_SECOND) && !storm_failed(storm)) {
         sim_world_fail(storm->world, "clean stop: still up after two minutes");
@@ -337,6 +341,7 @@ void storm_close(struct storm *storm)
     talkers_release(&storm->talkers);
     workload_release(&storm->workload);
     ops_release(&storm->ops);
+    buffer_release(&storm->whole);
     sim_world_close(storm->world);
     server_program_release(&storm->program);
     memory_free(storm);

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "sim/disk.h"
 #include "sim/net.h"
+#include "sim/probe.h"
 #include "sim/store.h"
 #include "sim/storming.h"
 
@@ -113,7 +114,11 @@ void storm_draw(struct storm *storm, const struct storm_options *options)
         .memory_bytes_max = 256 << 20,
     };
     server_program_init(&storm->program, storm->world, &settings, &node);
+    sim_world_say(storm->world, "storm durability=%u direct=%d segment=%" PRIu64 " flush=%" PRIu64
+                  " lives=%u", (unsigned)settings.durability, (int)settings.direct,
+                  settings.segment_bytes, settings.flush_bytes_max, storm->lives);
     ops_init(&storm->ops);
+    buffer_init(&storm->whole);
     draw_disk(storm);
     draw_clients(storm, options->workload);
 }
@@ -182,7 +187,8 @@ static void no_space(struct storm *storm)
         return;
     }
     sim_disk_set_capacity(disk, sim_disk_used(disk) + storm_below(storm, 600 << 10));
-    storm->low = storm->talkers.relaxed = true;
+    storm->low = true;
+    talkers_relax(&storm->talkers, true);
     count(storm, FAULT_NO_SPACE);
 }
 
@@ -198,7 +204,7 @@ static void break_store(struct storm *storm, bool space)
                                     .kind = SIM_FAULT_ERROR,
                                     .err = space ? ERR_SPACE : ERR_IO};
     storm->store_rule = sim_stores_fault(stores_of(storm), &fault);
-    if (space) storm->talkers.relaxed = true;
+    if (space) talkers_relax(&storm->talkers, true);
     else storm->may_fail_store = true;
     count(storm, space ? FAULT_FLUSH_NO_SPACE : FAULT_FLUSH_ERROR);
 }
@@ -266,8 +272,65 @@ void storm_heal(struct storm *storm)
     storm->talkers.relaxed = false;
 }
 
+/* --- While it is down --- */
+
+/* Something that was recorded as durable is not what was written: the start must be refused. */
+static void damage_below(struct storm *storm, const struct probe *probe)
+{
+    unsigned below = 0;
+    while (below < probe->batch_count && probe->batches[below].first <= probe->durable &&
+           probe->batches[below].last >= probe->batches[below].first) {
+        below++;
+    }
+    if (below == 0) return;
+    const struct probe_batch *batch = &probe->batches[storm_below(storm, below)];
+    buffer_clear(&storm->whole);
+    if (!sim_disk_seen(disk_of(storm), probe->segment, &storm->whole)) return;
+    (void)snprintf(storm->damaged, sizeof storm->damaged, "%s", probe->segment);
+    uint64_t at = batch->offset + storm_below(storm, batch->size);
+    (void)sim_disk_damage(disk_of(storm), probe->segment, at, 1, SIM_DAMAGE_FLIP);
+    count(storm, FAULT_DAMAGE_BELOW);
+    sim_world_say(storm->world, "storm damage %s at=%" PRIu64 " lsn=%" PRIu64 "..%" PRIu64
+                  " durable=%" PRIu64, storm->damaged, at, batch->first, batch->last,
+                  probe->durable);
+}
+
+bool storm_damage_found(struct storm *storm)
+{
+    const struct server_program *program = &storm->program;
+    if (storm->damaged[0] == '\0') return false;
+    if (program->end != SIM_END_REFUSED || program->status != EXIT_STATUS_CORRUPT) return false;
+    sim_disk_put(disk_of(storm), storm->damaged, buffer_bytes(&storm->whole));
+    storm->damaged[0] = '\0';
+    return true;
+}
+
+static void damage(struct storm *storm)
+{
+    struct probe *probe = memory_zeroed(1, sizeof *probe);
+    probe_log(disk_of(storm), false, probe);
+    bool both = probe->slot_good[0] && probe->slot_good[1];
+    if (storm->on[FAULT_DAMAGE_SLOT] && both && one_in(storm, 2)) {
+        const char *path = probe_slot_path((unsigned)storm_below(storm, 2));
+        (void)sim_disk_damage(disk_of(storm), path, 0, LOG_SUPERBLOCK_BYTES,
+                              one_in(storm, 2) ? SIM_DAMAGE_FLIP : SIM_DAMAGE_GARBAGE);
+        count(storm, FAULT_DAMAGE_SLOT);
+    }
+    if (storm->on[FAULT_DAMAGE_ABOVE] && probe->end < probe->size && one_in(storm, 2)) {
+        (void)sim_disk_damage(disk_of(storm), probe->segment, probe->end,
+                              1 + storm_below(storm, 6000), SIM_DAMAGE_GARBAGE);
+        count(storm, FAULT_DAMAGE_ABOVE);
+    }
+    if (storm->on[FAULT_DAMAGE_BELOW] && one_in(storm, 2)) {
+        probe_log(disk_of(storm), true, probe); /* what else is recorded may still be lost */
+        if (probe->segment[0] != '\0') damage_below(storm, probe);
+    }
+    memory_free(probe);
+}
+
 void storm_while_down(struct storm *storm)
 {
     storm_heal(storm);
+    damage(storm);
     (void)sim_world_run_for(storm->world, storm_below(storm, 300 * SIM_MILLISECOND));
 }

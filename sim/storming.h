@@ -31,6 +31,8 @@ struct storm {
     bool low; /* space is, or was a moment ago, short */
     uint64_t stall;
     bool stopped_clean;
+    char damaged[80];   /* a segment that was damaged below its durable watermark; "": none */
+    struct buffer whole; /* what it held */
 };
 
 /* storm.c */
@@ -51,6 +53,8 @@ void storm_life_begins(struct storm *storm);
 void storm_tick(struct storm *storm);
 void storm_calm_before_end(struct storm *storm);
 void storm_while_down(struct storm *storm);
+/* The start was refused because of the damage that was done, and that is undone. */
+bool storm_damage_found(struct storm *storm);
 void storm_heal(struct storm *storm);
 /* Whether the server may have ended with this status now. */
 bool storm_may_exit(const struct storm *storm, int status);

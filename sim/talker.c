@@ -363,3 +363,13 @@ void talkers_reset_one(struct talkers *talkers)
     struct talker *talker = &talkers->list[dice_below(talkers->dice, talkers->options.count)];
     if (talker->stream != NULL) sim_stream_reset(talker->stream);
 }
+
+void talkers_relax(struct talkers *talkers, bool on)
+{
+    talkers->relaxed = on;
+    for (unsigned i = 0; i < talkers->options.count; i++) {
+        for (struct op *op = talkers->list[i].last; op != NULL; op = op->before) {
+            if (is_waiting(&talkers->list[i])) op->relaxed = true;
+        }
+    }
+}

@@ -64,6 +64,9 @@ void talkers_go(struct talkers *talkers, bool going);
 bool talkers_idle(const struct talkers *talkers); /* nobody waits for an answer */
 /* Every connection is dropped from this end: what was not answered is unknown. */
 void talkers_drop(struct talkers *talkers);
+/* From now on, or (not `on`) only for what is under way: reads may find expired keys gone already,
+ * since no entry that removes them can be appended. */
+void talkers_relax(struct talkers *talkers, bool on);
 /* One connection is reset, from the middle of the net. */
 void talkers_reset_one(struct talkers *talkers);
 

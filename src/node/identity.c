@@ -150,21 +150,27 @@ static enum err identity_write(struct disk *disk, const char *directory,
     return ERR_OK;
 }
 
-enum err identity_open(struct disk *disk, struct entropy *entropy, const char *directory,
-                       struct identity *identity, bool *made, struct why *why)
+enum err identity_probe(struct disk *disk, const char *directory, struct identity *identity,
+                        struct why *why)
 {
-    *made = false;
     enum err err = identity_read(disk, directory, identity, why);
     if (err != ERR_NOT_FOUND) return err;
     bool empty = false;
     err = directory_is_empty(disk, directory, &empty, why);
     if (err != ERR_OK) return err;
-    if (!empty) {
-        return why_fail(why, ERR_REFUSED,
-                        "%s is not empty and has no identity file: it is not a data directory of "
-                        "tidemark, or it has lost that file",
-                        directory);
-    }
+    if (empty) return why_fail(why, ERR_NOT_FOUND, "%s is empty", directory);
+    return why_fail(why, ERR_REFUSED,
+                    "%s is not empty and has no identity file: it is not a data directory of "
+                    "tidemark, or it has lost that file",
+                    directory);
+}
+
+enum err identity_open(struct disk *disk, struct entropy *entropy, const char *directory,
+                       struct identity *identity, bool *made, struct why *why)
+{
+    *made = false;
+    enum err err = identity_probe(disk, directory, identity, why);
+    if (err != ERR_NOT_FOUND) return err;
     struct identity fresh;
     entropy_fill(entropy, &fresh, sizeof fresh);
     fresh.copy >>= 32; /* short enough to be typed */

@@ -88,6 +88,9 @@ static enum err open_directories(struct node *node, struct why *why)
     struct disk *disk = node->world.disk;
     enum err err = make_outer(disk, node->directory, why);
     if (err != ERR_OK) return err;
+    /* Before the lock file: a directory that is not ours is left as it is. */
+    err = identity_probe(disk, node->directory, &node->identity, why);
+    if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
     char *lock_path = path_join(node->directory, "lock");
     struct disk_request lock = {.op = DISK_LOCK, .path = lock_path};
     err = disk_run(disk, &lock);

@@ -56,6 +56,9 @@ static void engine_await_compaction(struct engine *engine)
         if (engine_property(engine, "rocksdb.num-running-compactions") == 0 &&
             engine_property(engine, "rocksdb.compaction-pending") == 0)
             return;
+        /* One that lacks space is tried again and again: do not wait for it. */
+        if (engine_property(engine, "rocksdb.background-errors") > 0) return;
+        if (!engine_files_have_space(engine->path, ENGINE_SPACE_MARGIN_BYTES)) return;
         struct timespec pause = {.tv_nsec = 10000000};
         (void)nanosleep(&pause, NULL);
     }

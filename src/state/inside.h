@@ -22,6 +22,10 @@ struct tx_inside {
     bool reading;      /* a query: nothing may be changed */
     bool final_expiry; /* of a query: expired keys are simply absent */
     uint32_t ordinals; /* given to versions so far */
+    /* A key's new record, written but not yet in its place; NULL: none. What stands there: present, or
+     * NULL. And the database. */
+    struct record *staged, *staged_over;
+    uint8_t staged_in;
     struct event *events, **events_end;
 };
 
@@ -36,6 +40,12 @@ static inline bool tx_ok(struct tx *tx, enum err err)
     if (tx->inside->err == ERR_OK) tx->inside->err = err;
     return tx->inside->err == ERR_OK;
 }
+
+/* The change of a key that an evaluation makes last is put in its place only when all is final. Then nothing
+ * can ask to take it back, and a record of the active generation is simply written over: no allocation, no
+ * journal. That is the way of a plain SET. Whatever looks at keys before that settles the change first. */
+void tx_settle(struct tx *tx);
+void tx_finish(struct tx *tx);
 
 /* The key's present record; NULL: absent, expired, or the evaluation has ended early. */
 struct record *tx_record(struct tx *tx, uint8_t database, struct bytes name, uint64_t hash);

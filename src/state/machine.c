@@ -11,6 +11,7 @@ enum {
     ENTRY_REPLAY_BYTES = 64, /* what replaying an entry costs beside its payload */
     THAW_AN_ENTRY = 16,      /* records, and one more for each so many bytes of payload: */
     THAW_BYTES = 64,
+    STAGE_KEPT_BYTES = 64 << 10, /* of the room for a staged record, between evaluations */
 };
 
 static const struct state *state_of_const(const struct machine *machine)
@@ -171,10 +172,13 @@ static void epoch_add(struct state *state, const struct entry *entry)
 }
 
 /* The effects are there; mark and stamp follow them in the same step (I1). */
-static void entry_keep(struct state *state, const struct entry *entry, struct outcome *outcome)
+static void entry_keep(struct tx *tx, const struct entry *entry)
 {
-    outcome->changed = !journal_is_empty(&state->journal);
+    struct state *state = tx_state(tx);
+    struct outcome *outcome = tx->inside->outcome;
+    outcome->changed = tx->inside->staged != NULL || !journal_is_empty(&state->journal);
     if (PLANTED(MARK_WITHOUT_EFFECTS) && entry->lsn.at % 16 == 0) journal_undo(state);
+    else tx_finish(tx);
     journal_keep(state);
     if (entry->payload.data[0] == ENTRY_EPOCH) epoch_add(state, entry);
     if (PLANTED(FORGET_MARK_IN_NOOP) && !outcome->changed) return;
@@ -199,13 +203,17 @@ static enum err state_apply(struct machine *machine, const struct entry *entry, 
     enum err err = evaluate(&tx, entry->payload);
     if (err == ERR_OK) {
         outcome->waits = tx.waits;
-        entry_keep(state, entry, outcome);
+        entry_keep(&tx, entry);
         if (inside.events != NULL) tell_events(&inside);
     } else {
         journal_undo(state);
         outcome->reply->ops->rewind(outcome->reply, place);
     }
     arena_clear(&state->arena);
+    if (state->stage.capacity > STAGE_KEPT_BYTES) {
+        buffer_clear(&state->stage);
+        buffer_shrink(&state->stage, STAGE_KEPT_BYTES);
+    }
     if (state->phase == FROZEN_THAWING) {
         state_thaw(state, THAW_AN_ENTRY + entry->payload.size / THAW_BYTES);
     }
@@ -225,7 +233,7 @@ static enum err state_query(struct machine *machine, const struct query *query,
     dice_init(&tx.dice, seed);
     size_t place = outcome->reply->ops->mark(outcome->reply);
     enum err err = evaluate(&tx, query->payload);
-    MUST(journal_is_empty(&state->journal));
+    MUST(inside.staged == NULL && journal_is_empty(&state->journal));
     if (err == ERR_PENDING) state->pending_seed = seed;
     if (err != ERR_OK) outcome->reply->ops->rewind(outcome->reply, place);
     arena_clear(&state->arena);
@@ -323,6 +331,7 @@ static void state_close(struct machine *machine)
     arena_release(&state->arena);
     buffer_release(&state->wanted.bytes);
     memory_free(state->wanted.ranges);
+    buffer_release(&state->stage);
     buffer_release(&state->key_scratch);
     buffer_release(&state->value_scratch);
     memory_free(state->epochs);
@@ -403,6 +412,7 @@ enum err state_open(struct machine **machine, struct store *store, struct clock 
     args_init(&state->args);
     arena_init(&state->arena);
     buffer_init(&state->wanted.bytes);
+    buffer_init(&state->stage);
     buffer_init(&state->key_scratch);
     buffer_init(&state->value_scratch);
     *machine = &state->base;

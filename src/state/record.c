@@ -14,15 +14,40 @@ int record_compare(const void *object, struct bytes name)
     return bytes_compare(record_name(object), name);
 }
 
-static struct record *record_new(struct bytes name, uint64_t hash, size_t value_size)
+static void record_begin(struct record *record, struct bytes name, uint64_t hash, size_t value_size)
 {
     MUST(value_size <= UINT32_MAX && name.size <= UINT32_MAX);
-    struct record *record = memory_alloc(sizeof *record + RECORD_HEAD_BYTES + name.size +
-                                         value_size);
-    *record = (struct record){.hash = hash, .value_size = (uint32_t)value_size};
+    *record = (struct record){
+        .hash = hash, .value_size = (uint32_t)value_size, .room = (uint32_t)value_size};
     store_le32(record->data, (uint32_t)name.size);
     if (name.size > 0) memcpy(record->data + RECORD_HEAD_BYTES, name.data, name.size);
+}
+
+static struct record *record_new(struct bytes name, uint64_t hash, size_t value_size)
+{
+    struct record *record = memory_alloc(record_bytes_of(name.size, value_size));
+    record_begin(record, name, hash, value_size);
     return record;
+}
+
+struct record *record_copy(const struct record *record)
+{
+    struct record *copy = memory_alloc(record_bytes(record));
+    memcpy(copy, record, record_bytes(record));
+    return copy;
+}
+
+bool record_has_room(const struct record *record, const struct record *from)
+{
+    return from->value_size <= record->room && from->value_size >= record->room / 2;
+}
+
+void record_overwrite(struct record *record, const struct record *from)
+{
+    size_t at = RECORD_HEAD_BYTES + record_name(record).size;
+    memcpy(record->data + at, from->data + at, from->value_size);
+    record->value_size = from->value_size;
+    record->digest = from->digest;
 }
 
 static void record_sum(struct record *record)
@@ -31,7 +56,7 @@ static void record_sum(struct record *record)
         bytes_of(record->data, RECORD_HEAD_BYTES + record_name(record).size + record->value_size));
 }
 
-static size_t key_value_size(const struct key *key)
+size_t record_value_size(const struct key *key)
 {
     switch (key->type) {
     case KEY_STRING: return RECORD_TEXT_AT + key->text.size;
@@ -43,9 +68,9 @@ static size_t key_value_size(const struct key *key)
     return RECORD_COLLECTION_BYTES;
 }
 
-struct record *record_of_key(const struct key *key, uint64_t hash)
+void record_write(struct record *record, const struct key *key, uint64_t hash)
 {
-    struct record *record = record_new(key->name, hash, key_value_size(key));
+    record_begin(record, key->name, hash, record_value_size(key));
     uint8_t *at = record->data + RECORD_HEAD_BYTES + key->name.size;
     at[0] = (uint8_t)key->type;
     store_le64(at + 1, key->version.lsn);
@@ -63,7 +88,6 @@ struct record *record_of_key(const struct key *key, uint64_t hash)
         store_le64(at + RECORD_TAIL_AT, (uint64_t)key->tail);
     }
     record_sum(record);
-    return record;
 }
 
 struct record *record_of_absent(struct bytes name, uint64_t hash)

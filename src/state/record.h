@@ -22,6 +22,7 @@ struct record {
     uint32_t generation;  /* that made it; see state/generation.h. Read from the store: 0 */
     uint32_t change;      /* its place among the changes of that generation */
     uint32_t value_size;
+    uint32_t room;   /* bytes for a value */
     bool absent;     /* the name is known to have no key: removed, or not found in the store */
     bool fresh;      /* nothing older of this name is in the frozen generation or the store */
     bool superseded; /* no longer in its table; kept for the flush that is under way */
@@ -44,9 +45,14 @@ static inline struct bytes record_value(const struct record *record)
 {
     return bytes_of(record->data + RECORD_HEAD_BYTES + load_le32(record->data), record->value_size);
 }
+static inline size_t record_bytes_of(size_t name_size, size_t room)
+{
+    return sizeof(struct record) + RECORD_HEAD_BYTES + name_size + room;
+}
+/* What it takes of the heap. */
 static inline size_t record_bytes(const struct record *record)
 {
-    return sizeof *record + RECORD_HEAD_BYTES + load_le32(record->data) + record->value_size;
+    return record_bytes_of(load_le32(record->data), record->room);
 }
 static inline uint64_t record_expire_ms(const struct record *record)
 {
@@ -57,11 +63,20 @@ static inline bool record_is_collection(const struct record *record)
     return record_value(record).data[0] != KEY_STRING;
 }
 
+/* Bytes of the value that the key's record has. */
+size_t record_value_size(const struct key *key);
+/* Writes the record, of record_bytes_of(name, value) bytes, into aligned storage. */
+void record_write(struct record *record, const struct key *key, uint64_t hash);
 /* Each returns a new record, the caller's; freed by memory_free. */
-struct record *record_of_key(const struct key *key, uint64_t hash);
+struct record *record_copy(const struct record *record);
 struct record *record_of_absent(struct bytes name, uint64_t hash);
 /* `value` as the store holds it: NULL if it is not one. */
 struct record *record_of_value(struct bytes name, uint64_t hash, struct bytes value);
+/* Whether the value of `from` may stand in `record`, of the same name: there is room, and not far
+ * too much. */
+bool record_has_room(const struct record *record, const struct record *from);
+/* Gives `record`, which nobody else reads, the content of `from`. */
+void record_overwrite(struct record *record, const struct record *from);
 
 /* Whether bytes of the store are a key's value. */
 bool record_value_is_sound(struct bytes value);

@@ -68,6 +68,7 @@ struct record *tx_record(struct tx *tx, uint8_t database, struct bytes name, uin
 {
     MUST(database < DATABASES);
     if (tx_pending(tx)) return NULL;
+    tx_settle(tx);
     struct state *state = tx_state(tx);
     struct record *record = NULL;
     enum err err = state_fetch(state, state->databases[database], name, hash, &record);
@@ -173,27 +174,73 @@ void tx_record_remove(struct tx *tx, uint8_t database, struct record *record, bo
     journal_key(state, space, record, absent);
 }
 
-/* Puts the new record where `old` (present, or NULL) was. */
+/* What the new record does to the database's counters and to the index of expiries. */
+static void count_change(struct state *state, struct keyspace *space, const struct record *old,
+                         const struct record *new)
+{
+    struct meta_database *meta = &space->meta;
+    uint64_t old_ms = old == NULL ? 0 : record_expire_ms(old);
+    uint64_t new_ms = record_expire_ms(new);
+    meta->sum = digest_add(meta->sum, new->digest);
+    if (old == NULL) meta->keys++;
+    else meta->sum = digest_subtract(meta->sum, old->digest);
+    if (old_ms == new_ms) return;
+    meta->expires += (new_ms != 0 ? 1U : 0U);
+    meta->expires -= (old_ms != 0 ? 1U : 0U);
+    if (old_ms != 0) state_expiry_remove(state, space, old);
+    if (new_ms != 0) state_expiry_put(state, space, new);
+}
+
+/* Puts the new record where `old` (present, or NULL) was. Takes it. */
 static void put_record(struct tx *tx, uint8_t database, struct record *old, struct record *new)
 {
     struct state *state = tx_state(tx);
     journal_database(state, database);
     struct keyspace *space = state->databases[database];
-    uint64_t old_ms = old == NULL ? 0 : record_expire_ms(old);
-    uint64_t new_ms = record_expire_ms(new);
-    space->meta.sum = digest_add(space->meta.sum, new->digest);
-    if (old == NULL) space->meta.keys++;
-    else space->meta.sum = digest_subtract(space->meta.sum, old->digest);
-    space->meta.expires += (new_ms != 0 ? 1U : 0U);
-    space->meta.expires -= (old_ms != 0 ? 1U : 0U);
-    if (old_ms != new_ms) {
-        if (old_ms != 0) state_expiry_remove(state, space, old);
-        if (new_ms != 0) state_expiry_put(state, space, new);
-    }
+    count_change(state, space, old, new);
     struct record *stands = old;
     if (old == NULL) stands = table_find(&space->keys, new->hash, record_name(new));
     new->fresh = is_fresh(state, stands);
     journal_key(state, space, stands, new);
+}
+
+void tx_settle(struct tx *tx)
+{
+    struct tx_inside *inside = tx->inside;
+    struct record *staged = inside->staged;
+    if (staged == NULL) return;
+    inside->staged = NULL;
+    put_record(tx, inside->staged_in, inside->staged_over, record_copy(staged));
+}
+
+void tx_finish(struct tx *tx)
+{
+    struct tx_inside *inside = tx->inside;
+    struct state *state = inside->state;
+    struct record *old = inside->staged_over;
+    struct record *staged = inside->staged;
+    if (staged == NULL) return;
+    bool in_place = old != NULL && old->generation == state->active.number &&
+                    record_has_room(old, staged);
+    if (!in_place) {
+        tx_settle(tx);
+        return;
+    }
+    inside->staged = NULL;
+    count_change(state, state->databases[inside->staged_in], old, staged);
+    record_overwrite(old, staged);
+}
+
+static void stage(struct tx *tx, const struct key *key, uint64_t hash, struct record *old)
+{
+    struct tx_inside *inside = tx->inside;
+    struct buffer *room = &inside->state->stage;
+    buffer_clear(room);
+    void *at = buffer_reserve(room, record_bytes_of(key->name.size, record_value_size(key)));
+    inside->staged = at;
+    inside->staged_over = old;
+    inside->staged_in = key->database;
+    record_write(inside->staged, key, hash);
 }
 
 void tx_store(struct tx *tx, struct key *key)
@@ -210,7 +257,6 @@ void tx_store(struct tx *tx, struct key *key)
         return;
     }
     key->changed_lsn = tx->lsn;
-    struct record *new = record_of_key(key, hash);
     if (old != NULL && record_is_collection(old)) {
         struct key before;
         record_decode(record_name(old), record_value(old), &before);
@@ -218,7 +264,7 @@ void tx_store(struct tx *tx, struct key *key)
             drop_elements(tx, tx_state(tx)->databases[key->database], old);
         }
     }
-    put_record(tx, key->database, old, new);
+    stage(tx, key, hash, old);
     if (old == NULL) tx_notify(tx, NOTIFY_NEW, "new", key->database, key->name);
 }
 
@@ -266,6 +312,7 @@ void tx_rename(struct tx *tx, struct key *key, uint8_t database, struct bytes na
     }
     struct key moved;
     copy_to(tx, key, database, name, &moved);
+    tx_settle(tx);
     tx_record_remove(tx, key->database, record, true);
     *key = moved;
 }
@@ -276,7 +323,9 @@ void tx_clear_database(struct tx *tx, uint8_t database)
 {
     MUST(database < DATABASES && !tx->inside->reading);
     struct state *state = tx_state(tx);
-    if (tx_pending(tx) || state->databases[database]->meta.keys == 0) return;
+    if (tx_pending(tx)) return;
+    tx_settle(tx);
+    if (state->databases[database]->meta.keys == 0) return;
     journal_database(state, database);
     struct keyspace *space = keyspace_new(++state->namespaces, false);
     list_append(&state->spaces, &space->node);
@@ -288,6 +337,7 @@ void tx_swap_databases(struct tx *tx, uint8_t a, uint8_t b)
     MUST(a < DATABASES && b < DATABASES && !tx->inside->reading);
     struct state *state = tx_state(tx);
     if (tx_pending(tx) || a == b) return;
+    tx_settle(tx);
     journal_database(state, a);
     journal_database(state, b);
     struct keyspace *space = state->databases[a];
@@ -298,5 +348,6 @@ void tx_swap_databases(struct tx *tx, uint8_t a, uint8_t b)
 uint64_t tx_database_size(struct tx *tx, uint8_t database)
 {
     MUST(database < DATABASES);
+    tx_settle(tx);
     return tx_state(tx)->databases[database]->meta.keys;
 }

@@ -258,6 +258,7 @@ struct tx_cursor *tx_keys(struct tx *tx, uint8_t database, uint64_t from)
     struct tx_cursor *cursor = cursor_new(tx);
     cursor->keys = true;
     cursor->database = database;
+    tx_settle(tx);
     key_walk_open(&cursor->key_walk, tx_state(tx), tx_state(tx)->databases[database], from);
     return cursor;
 }

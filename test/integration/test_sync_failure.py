@@ -19,7 +19,8 @@ from storm import Writer
 
 LOG_SYNC_FAILED = 4
 SLOW_US = 4000
-SMALL = {"log_segment_size": "1m", "log_reserve_size": "4m"}
+# The server says at `verbose` where it carries its writes out.
+SMALL = {"log_segment_size": "1m", "log_reserve_size": "4m", "loglevel": "verbose"}
 
 
 class Tracer:

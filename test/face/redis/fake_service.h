@@ -89,8 +89,9 @@ static void fake_watch(struct service *service, struct watch *watch)
 
 static void fake_unwatch(struct service *service, struct watch *watch)
 {
-    (void)watch;
-    CONTAINER_OF(service, struct fake_service, base)->watches--;
+    struct fake_service *fake = CONTAINER_OF(service, struct fake_service, base);
+    fake->watches--;
+    if (fake->watch == watch) fake->watch = NULL;
 }
 
 static struct stamp fake_service_now(struct service *service)

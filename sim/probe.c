@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/probe.h"
+
+#include <stdio.h>
+
+#include "base/buffer.h"
+#include "sim/disk.h"
+
+#define PROBE_DIRECTORY "data/keys/log/"
+
+const char *probe_slot_path(unsigned slot)
+{
+    return slot == 0 ? PROBE_DIRECTORY "00000000-a.superblock"
+                     : PROBE_DIRECTORY "00000000-b.superblock";
+}
+
+static bool look(struct sim_disk *disk, const struct probe *probe, const char *path,
+                 struct buffer *out)
+{
+    return probe->kept ? sim_disk_kept(disk, path, out) : sim_disk_seen(disk, path, out);
+}
+
+static void probe_slots(struct sim_disk *disk, struct probe *probe)
+{
+    for (unsigned i = 0; i < LOG_SUPERBLOCK_SLOTS; i++) {
+        struct buffer content;
+        buffer_init(&content);
+        const char *what = NULL;
+        bool there = look(disk, probe, probe_slot_path(i), &content);
+        probe->slot_good[i] = there && content.size >= LOG_SUPERBLOCK_BYTES &&
+                              log_superblock_decode(content.data, i, &probe->slot[i], &what);
+        if (probe->slot_good[i] && probe->slot[i].durable.at > probe->durable) {
+            probe->durable = probe->slot[i].durable.at;
+        }
+        buffer_release(&content);
+    }
+}
+
+static bool read_header(struct sim_disk *disk, const struct probe *probe, const char *path,
+                        struct buffer *content, struct log_segment_header *header)
+{
+    const char *what = NULL;
+    buffer_clear(content);
+    return look(disk, probe, path, content) && content->size >= LOG_SEGMENT_HEADER_BYTES &&
+           log_segment_decode(content->data, header, &what);
+}
+
+/* Looks at every file of the log; the segment made last is the newest. */
+static bool find_newest(struct sim_disk *disk, struct probe *probe, struct buffer *content,
+                        struct log_segment_header *newest)
+{
+    struct buffer paths;
+    buffer_init(&paths);
+    sim_disk_paths(disk, &paths);
+    for (size_t at = 0; at < paths.size;) {
+        char path[PROBE_PATH_BYTES];
+        size_t size = 0;
+        while (paths.data[at + size] != '\n') size++;
+        (void)snprintf(path, sizeof path, "%.*s", (int)size, (const char *)paths.data + at);
+        at += size + 1;
+        size_t prefix = sizeof PROBE_DIRECTORY - 1;
+        struct log_segment_header header;
+        if (size <= prefix || strncmp(path, PROBE_DIRECTORY, prefix) != 0) continue;
+        if (log_name_parse(path + prefix).kind != LOG_NAME_SEGMENT) continue;
+        if (!read_header(disk, probe, path, content, &header)) continue;
+        if (probe->segment[0] != '\0' && header.sequence < newest->sequence) continue;
+        *newest = header;
+        (void)snprintf(probe->segment, sizeof probe->segment, "%s", path);
+    }
+    buffer_release(&paths);
+    return probe->segment[0] != '\0' && read_header(disk, probe, probe->segment, content, newest);
+}
+
+void probe_log(struct sim_disk *disk, bool kept, struct probe *probe)
+{
+    *probe = (struct probe){.kept = kept};
+    probe_slots(disk, probe);
+    struct buffer content;
+    buffer_init(&content);
+    struct log_segment_header segment = {.salt = 0};
+    uint64_t offset = LOG_SEGMENT_HEADER_BYTES;
+    bool found = find_newest(disk, probe, &content, &segment);
+    probe->size = content.size;
+    while (found && offset + LOG_BATCH_HEADER_BYTES <= content.size) {
+        struct log_batch_header header;
+        const uint8_t *at = content.data + offset;
+        if (!log_batch_decode(at, segment.salt, offset, &header)) break;
+        uint64_t size = log_padded(LOG_BATCH_HEADER_BYTES + header.length);
+        if (offset + size > content.size) break;
+        if (!log_batch_body_is_good(at, &header, segment.salt, offset)) break;
+        if (probe->batch_count < PROBE_BATCHES_MAX) {
+            probe->batches[probe->batch_count++] = (struct probe_batch){
+                offset, size, header.first.at, header.first.at + header.count - 1};
+        }
+        if (header.durable.at > probe->durable) probe->durable = header.durable.at;
+        offset += size;
+    }
+    probe->end = offset;
+    buffer_release(&content);
+}
