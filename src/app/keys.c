@@ -11,11 +11,12 @@ static enum err keys_open(struct machine_maker *maker, const char *directory, bo
     const struct world *world = &keys->world;
     *machine = NULL;
     struct store *store = NULL;
-    /* Half for records, half for the blocks that they come from. */
-    uint64_t half = keys->cache_bytes / 2;
-    enum err err = world->stores->ops->open(world->stores, directory, create, half, &store, why);
+    /* Most for records, which answer at once; the rest for the blocks that they come from. */
+    uint64_t blocks = keys->cache_bytes / 4;
+    enum err err = world->stores->ops->open(world->stores, directory, create, blocks, &store, why);
     if (err != ERR_OK) return err;
-    struct state_options options = {.history = history, .cache_bytes = half};
+    struct state_options options = {.history = history,
+                                    .cache_bytes = keys->cache_bytes - blocks};
     err = state_open(machine, store, world->clock, &options, world->trace, why);
     if (err != ERR_OK) {
         store->ops->close(store);

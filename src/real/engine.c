@@ -23,6 +23,7 @@
 
 enum {
     ENGINE_BLOCK_BYTES = 8 * 1024,
+    ENGINE_SMALL_CACHE_BYTES = 64 << 20,
     ENGINE_METADATA_BLOCK_BYTES = 16 * 1024, /* of index and filter partitions */
     ENGINE_BLOOM_BITS = 10,
     ENGINE_CACHE_SHARD_BITS = 4,
@@ -108,14 +109,16 @@ static void engine_table_options(struct engine *engine, uint64_t cache_bytes)
     rocksdb_block_based_options_set_filter_policy(
         table, rocksdb_filterpolicy_create_bloom_full(ENGINE_BLOOM_BITS));
     rocksdb_block_based_options_set_whole_key_filtering(table, 1);
-    /* Index and filter count against the cache. In small partitions under a pinned top they are
-     * read piece by piece: whole ones (half a MiB a file) would push everything else out of a small
-     * cache. */
+    /* Index and filter count against the cache. Whole filters answer "not here" in one probe a
+     * file, which is what a replay asks most; in a small cache they (about a MiB a file) would push
+     * everything else out, so there they are read in partitions under a pinned top. */
+    bool small = cache_bytes < ENGINE_SMALL_CACHE_BYTES;
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
     rocksdb_block_based_options_set_index_type(
-        table, rocksdb_block_based_table_index_type_two_level_index_search);
-    rocksdb_block_based_options_set_partition_filters(table, 1);
+        table, small ? rocksdb_block_based_table_index_type_two_level_index_search
+                     : rocksdb_block_based_table_index_type_binary_search);
+    rocksdb_block_based_options_set_partition_filters(table, small ? 1 : 0);
     rocksdb_block_based_options_set_metadata_block_size(table, ENGINE_METADATA_BLOCK_BYTES);
     rocksdb_block_based_options_set_pin_top_level_index_and_filter(table, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);

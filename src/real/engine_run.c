@@ -134,7 +134,10 @@ enum err engine_flush(struct engine *engine, struct store_run *run, struct why *
     err = run_write(engine, run, &empty, why);
     if (err == ERR_OK && !empty) {
         engine_await_compaction(engine);
-        if (!engine_files_have_space(engine->path, ENGINE_SPACE_MARGIN_BYTES))
+        err = engine_health(engine, why); /* the wait may have been long */
+        if (err == ERR_PENDING)
+            err = why_fail(why, ERR_SPACE, "store: %s: no space to compact", engine->path);
+        else if (err == ERR_OK && !engine_files_have_space(engine->path, ENGINE_SPACE_MARGIN_BYTES))
             err = why_fail(why, ERR_SPACE, "store: %s: too little space for a run", engine->path);
     }
     if (err != ERR_OK) (void)unlink(engine->run); /* the database has not heard of it */

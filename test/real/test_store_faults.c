@@ -265,7 +265,7 @@ TEST(real_store_faults, on_a_full_disk_reads_go_on_and_flushes_succeed_once_spac
     if (!full_begin(&full)) skip(); /* needs the right to mount */
     uint64_t stamp = 0;
     for (; stamp < 3; stamp++) assert_int_equal(flush_bulk(&full, stamp), ERR_OK);
-    fill(&full, 1000000);
+    fill(&full, 1500000);
     assert_int_equal(flush_bulk(&full, stamp), ERR_SPACE);
     assert_int_equal(flush_bulk(&full, stamp), ERR_SPACE);
     char out[128];
