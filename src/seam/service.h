@@ -78,7 +78,7 @@ struct service_status {
     struct digest digest;
     struct stamp started;      /* stamp of this start's epoch entry */
     const char *mode;          /* "local" */
-    const char *start_outcome; /* "fresh", "skip", "replay": words of the start gate */
+    const char *start_outcome; /* the gate's word: "fresh", or "skip" (no image was needed) */
     uint64_t start_gap_entries, start_us;
     uint64_t log_bytes, store_bytes, memory_bytes, unflushed_bytes;
     uint64_t syncs, sync_us_total, sync_us_last, batches, entries;

@@ -107,7 +107,7 @@ TEST(config, defaults_are_as_documented)
     assert_int_equal(config_enum(config, CONFIG_LOG_SYNC), CONFIG_LOG_SYNC_AUTO);
     assert_int_equal(config_enum(config, CONFIG_LOGLEVEL), CONFIG_LOG_LEVEL_NOTICE);
     assert_int_equal(config_enum(config, CONFIG_ENABLE_DEBUG_COMMAND), CONFIG_PERMIT_LOCAL);
-    assert_int_equal(config_size(config, CONFIG_CACHE_SIZE), 256 << 20);
+    assert_int_equal(config_size(config, CONFIG_CACHE_SIZE), 512 << 20);
     assert_int_equal(config_int(config, CONFIG_UNIXSOCKETPERM), 0);
     assert_true(config_bool(config, CONFIG_PROTECTED_MODE));
     assert_string_equal((const char *)config_text(config, CONFIG_DIR).data, "./data");
