@@ -32,6 +32,7 @@ enum {
     ENGINE_MEMTABLE_BYTES = 64 * 1024, /* stays empty */
     ENGINE_INFO_LOG_BYTES = 1 << 20,
     ENGINE_READ_TIER_CACHE = 1, /* rocksdb::kBlockCacheTier */
+    ENGINE_SPACE_TO_OPEN_BYTES = 4 << 20,
     ENGINE_SPACE_TO_REOPEN_BYTES = 16 << 20,
 };
 
@@ -285,6 +286,11 @@ enum err engine_open(struct engine *engine, const char *path, bool create, uint6
     engine->scratch = path_join(path, ENGINE_SCRATCH_NAME);
     engine->run = path_join(engine->scratch, ENGINE_RUN_NAME);
     engine_make_options(engine, cache_bytes);
+    /* Without room for its manifest the library aborts the process. */
+    if (!engine_files_have_space(engine->path, ENGINE_SPACE_TO_OPEN_BYTES)) {
+        engine_free(engine);
+        return why_fail(why, ERR_SPACE, "store: %s: the disk is full, it cannot be opened", path);
+    }
     err = engine_open_here(engine, state == ENGINE_ABSENT, why);
     if (err != ERR_OK) engine_free(engine);
     return err;
