@@ -122,8 +122,10 @@ static void note(struct canon *canon, const struct entry *entry)
     uint64_t at = entry->lsn.at;
     canon->life_applied++;
     if (canon->starting && at > canon->recorded) {
-        sim_world_fail(canon->world, "history: a start applied LSN %" PRIu64 ", but %" PRIu64
-                       " is recorded as committed", at, canon->recorded);
+        sim_world_fail(canon->world,
+                       "history: a start applied LSN %" PRIu64 ", but %" PRIu64
+                       " is recorded as committed",
+                       at, canon->recorded);
     }
     if (at <= canon->count && !fact_is(&canon->facts[at - 1], entry)) {
         if (canon->loss_allowed && at > canon->flushed.at &&

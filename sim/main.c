@@ -28,9 +28,10 @@ struct run_options {
 
 static int usage(void)
 {
-    fprintf(stderr, "Usage: sim run --seeds FROM..TO [--workload strings|mixed|waits] [--trace]\n"
-                    "       sim crash [--script NAME] [--deep]\n"
-                    "       sim plants [NAME]\n");
+    fprintf(stderr,
+            "Usage: sim run --seeds FROM..TO [--workload strings|mixed|waits|registers] [--trace]\n"
+            "       sim crash [--script NAME] [--deep]\n"
+            "       sim plants [NAME]\n");
     return 2;
 }
 
@@ -85,6 +86,7 @@ static void add(struct storm_result *sum, const struct storm_result *one)
     sum->lost += one->lost;
     sum->relaxed += one->relaxed;
     sum->turns += one->turns;
+    sum->searched += one->searched;
     for (unsigned i = 0; i < STORM_FAULTS; i++) sum->faults[i] += one->faults[i];
 }
 
@@ -92,9 +94,10 @@ static void print_sum(const struct run_options *options, const struct storm_resu
                       double seconds, uint64_t failures)
 {
     printf("seeds=%" PRIu64 " ops=%" PRIu64 " entries=%" PRIu64 " lives=%" PRIu64 " turns=%" PRIu64
-           " replayed=%" PRIu64 " pending=%" PRIu64 " lost=%" PRIu64 " relaxed=%" PRIu64,
+           " replayed=%" PRIu64 " pending=%" PRIu64 " lost=%" PRIu64 " relaxed=%" PRIu64
+           " searched=%" PRIu64,
            options->to - options->from + 1, sum->ops, sum->entries, sum->lives, sum->turns,
-           sum->replayed, sum->pendings, sum->lost, sum->relaxed);
+           sum->replayed, sum->pendings, sum->lost, sum->relaxed, sum->searched);
     for (unsigned i = 0; i < STORM_FAULTS; i++) {
         printf(" %s=%" PRIu64, storm_fault_name((enum storm_fault)i), sum->faults[i]);
     }

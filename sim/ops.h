@@ -31,11 +31,12 @@ struct op {
     bool unique;    /* no other op has this payload */
     bool unordered; /* the reply's elements have no order; pairs of them with `pairs` */
     bool pairs;
-    bool relaxed;      /* sent while space was low: expired keys may be gone already */
-    struct op *before; /* sent before it on the same connection, in the same go; NULL: none */
-    uint64_t floor;    /* the newest LSN that anyone had been told of when it was sent */
-    uint64_t lsn;      /* of its mark; 0: not known, then */
-    uint64_t below;    /* it is at or below this; 0: not known */
+    bool relaxed;            /* sent while space was low: expired keys may be gone already */
+    struct op *before;       /* sent before it on the same connection, in the same go; NULL: none */
+    uint64_t sent, returned; /* moments of the harness's own count */
+    uint64_t floor;          /* the newest LSN that anyone had been told of when it was sent */
+    uint64_t lsn;            /* of its mark; 0: not known, then */
+    uint64_t below;          /* it is at or below this; 0: not known */
     struct lineage lineage;
     struct buffer payload, reply;
 };

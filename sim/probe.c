@@ -92,6 +92,7 @@ void probe_log(struct sim_disk *disk, bool kept, struct probe *probe)
             probe->batches[probe->batch_count++] = (struct probe_batch){
                 offset, size, header.first.at, header.first.at + header.count - 1};
         }
+        probe->last = header.first.at + header.count - 1;
         if (header.durable.at > probe->durable) probe->durable = header.durable.at;
         offset += size;
     }

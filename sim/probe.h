@@ -20,10 +20,11 @@ struct probe_batch {
 
 struct probe {
     bool kept;
-    char segment[PROBE_PATH_BYTES]; /* the newest; "": none */
-    uint64_t size, end;             /* of its file; behind its last good batch */
+    char segment[PROBE_PATH_BYTES];                /* the newest; "": none */
+    uint64_t size, end;                            /* of its file; behind its last good batch */
     struct probe_batch batches[PROBE_BATCHES_MAX]; /* its first ones */
     unsigned batch_count;
+    uint64_t last;    /* the last LSN in the segment, or before it */
     uint64_t durable; /* the greatest that a slot or a batch of the segment records */
     bool slot_good[LOG_SUPERBLOCK_SLOTS];
     struct log_superblock slot[LOG_SUPERBLOCK_SLOTS];

@@ -7,14 +7,17 @@
 #include "base/memory.h"
 #include "sim/disk.h"
 #include "sim/net.h"
+#include "sim/search.h"
 #include "sim/store.h"
 #include "sim/storming.h"
 
 static const char *const fault_names[STORM_FAULTS] = {
-    "kill",        "power_cut",       "crash_at_io",  "crash_in_recovery", "clean_stop",
-    "sync_error",  "sync_error_kept", "short_write",  "no_space",          "flush_no_space",
-    "flush_error", "wall_jump",       "drift",        "cold_store",        "slow_disk",
-    "pause",       "reset",           "damage_below", "damage_above",      "damage_slot",
+    "kill",        "power_cut",      "crash_at_io",      "crash_in_recovery",
+    "clean_stop",  "sync_error",     "sync_error_kept",  "short_write",
+    "no_space",    "flush_no_space", "flush_error",      "wall_jump",
+    "drift",       "cold_store",     "slow_disk",        "pause",
+    "reset",       "damage_below",   "damage_above",     "damage_slot",
+    "start_error", "file_error",     "store_read_error", "spoiled",
 };
 
 const char *storm_fault_name(enum storm_fault fault)
@@ -40,6 +43,17 @@ static void check_ops(struct storm *storm)
     oracle_check(&storm->program.canon, &storm->ops, &checked);
     storm->result->relaxed += checked.relaxed;
     if (checked.failure[0] != '\0') sim_world_fail(storm->world, "%s", checked.failure);
+}
+
+/* Where nothing may be lost and keys are registers, a checker that knows no log has its say too. */
+static void search(struct storm *storm)
+{
+    bool always = storm->program.settings.durability == CONFIG_DURABILITY_ALWAYS;
+    if (!always || storm->workload.kind != WORKLOAD_REGISTERS) return;
+    struct search_result result;
+    search_ops(&storm->ops, &result);
+    storm->result->searched += result.ops;
+    if (result.failure[0] != '\0') sim_world_fail(storm->world, "%s", result.failure);
 }
 
 static void losing(struct canon_listener *listener, uint64_t keep)
@@ -121,12 +135,14 @@ static bool start_once(struct storm *storm)
     struct server_program *program = &storm->program;
     bool crash = storm->on[FAULT_CRASH_IN_RECOVERY] && storm_below(storm, 3) == 0;
     if (crash) arm(storm, 50);
+    storm_before_start(storm);
     if (sim_node_start(program->node) && !wait_for(storm, met_ready_or_down, 60 * SIM_SECOND)) {
         sim_world_fail(storm->world, "start: not ready within a minute");
         return false;
     }
-    if (program->ready && storm->damaged[0] != '\0') {
-        sim_world_fail(storm->world, "a start took damage below the durable watermark");
+    bool failing = storm_start_failed(storm);
+    if (program->ready && storm->spoiled != NULL) {
+        sim_world_fail(storm->world, "a start went on: %s", storm->spoiled);
     }
     if (program->ready) {
         if (!storm->scripted) sim_node_crash_at(program->node, NULL);
@@ -136,7 +152,7 @@ static bool start_once(struct storm *storm)
         storm->result->faults[FAULT_CRASH_IN_RECOVERY]++;
         storm_crashed(storm, storm->armed);
         if (storm->scripted) return false;
-    } else if (!storm_damage_found(storm)) {
+    } else if (!failing && !storm_spoiling_found(storm)) {
         fail_end(storm, "start refused");
     }
     return true;
@@ -170,6 +186,7 @@ static void check_stopped(struct storm *storm)
         return;
     }
     if (storm->talkers.relaxed) return; /* with a full disk the log has everything */
+    sim_stores_unfault(sim_node_stores(program->node), 0);
     if (!server_program_recount(program)) {
         sim_world_fail(storm->world, "recount: %s", program->why.text);
         return;
@@ -302,7 +319,9 @@ void storm_finish(struct storm *storm)
     if (storm_failed(storm) || !storm_start(storm)) return;
     storm_check_gap(storm);
     storm_stop(storm);
-    if (!storm_failed(storm)) check_ops(storm);
+    if (storm_failed(storm)) return;
+    check_ops(storm);
+    search(storm);
 }
 
 static void fill_result(struct storm *storm)
@@ -342,6 +361,7 @@ void storm_close(struct storm *storm)
     workload_release(&storm->workload);
     ops_release(&storm->ops);
     buffer_release(&storm->whole);
+    buffer_release(&storm->old_log);
     sim_world_close(storm->world);
     server_program_release(&storm->program);
     memory_free(storm);

@@ -31,6 +31,10 @@ enum storm_fault {
     FAULT_DAMAGE_BELOW,
     FAULT_DAMAGE_ABOVE,
     FAULT_DAMAGE_SLOT,
+    FAULT_START_ERROR,
+    FAULT_FILE_ERROR,
+    FAULT_STORE_READ_ERROR,
+    FAULT_SPOILED,
     STORM_FAULTS,
 };
 const char *storm_fault_name(enum storm_fault fault);
@@ -44,7 +48,7 @@ struct storm_options {
 struct storm_result {
     char failure[700]; /* "": it passed */
     uint64_t hash;
-    uint64_t ops, entries, lives, simulated_us, replayed, pendings, lost, relaxed, turns;
+    uint64_t ops, entries, lives, simulated_us, replayed, pendings, lost, relaxed, turns, searched;
     uint64_t faults[STORM_FAULTS];
 };
 

@@ -6,7 +6,6 @@
 #include "base/memory.h"
 #include "sim/disk.h"
 #include "sim/net.h"
-#include "sim/probe.h"
 #include "sim/store.h"
 #include "sim/storming.h"
 
@@ -81,6 +80,7 @@ static void draw_clients(struct storm *storm, int kind)
     workload_init(&storm->workload, kind >= 0 ? (enum workload_kind)kind : drawn, dice);
     storm->workload.expiry = !one_in(storm, 4);
     storm->workload.transactions = !one_in(storm, 4);
+    if (storm->workload.kind == WORKLOAD_REGISTERS) storm->workload.transactions = false;
     storm->workload.keys = 2 + (unsigned)storm_below(storm, 12);
     static const size_t sizes[] = {50, 400, 3000};
     storm->workload.value_bytes_max = sizes[storm_below(storm, 3)];
@@ -114,11 +114,13 @@ void storm_draw(struct storm *storm, const struct storm_options *options)
         .memory_bytes_max = 256 << 20,
     };
     server_program_init(&storm->program, storm->world, &settings, &node);
-    sim_world_say(storm->world, "storm durability=%u direct=%d segment=%" PRIu64 " flush=%" PRIu64
-                  " lives=%u", (unsigned)settings.durability, (int)settings.direct,
-                  settings.segment_bytes, settings.flush_bytes_max, storm->lives);
+    sim_world_say(storm->world,
+                  "storm durability=%u direct=%d segment=%" PRIu64 " flush=%" PRIu64 " lives=%u",
+                  (unsigned)settings.durability, (int)settings.direct, settings.segment_bytes,
+                  settings.flush_bytes_max, storm->lives);
     ops_init(&storm->ops);
     buffer_init(&storm->whole);
+    buffer_init(&storm->old_log);
     draw_disk(storm);
     draw_clients(storm, options->workload);
 }
@@ -127,8 +129,8 @@ void storm_draw(struct storm *storm, const struct storm_options *options)
 
 void storm_life_begins(struct storm *storm)
 {
-    storm->rule = storm->store_rule = 0;
-    storm->may_fail_log = storm->may_fail_store = false;
+    storm->rule = storm->file_rule = storm->store_rule = 0;
+    storm->may_fail_log = storm->may_fail_store = storm->may_be_corrupt = false;
     storm->low = false;
     storm->talkers.relaxed = false;
 }
@@ -137,6 +139,7 @@ bool storm_may_exit(const struct storm *storm, int status)
 {
     if (status == EXIT_STATUS_LOG_SYNC) return storm->may_fail_log;
     if (status == EXIT_STATUS_STORE) return storm->may_fail_store;
+    if (status == EXIT_STATUS_CORRUPT) return storm->may_be_corrupt;
     return false;
 }
 
@@ -154,6 +157,7 @@ static void slow_disk(struct storm *storm)
         storm->stall = 0;
         return;
     }
+    if (storm->rule != 0) return;
     const struct sim_fault fault = {
         .ops = UINT64_MAX, .kind = SIM_FAULT_STALL, .amount = 1000 + storm_below(storm, 80000)};
     storm->stall = sim_disk_fault(disk_of(storm), &fault);
@@ -163,7 +167,8 @@ static void slow_disk(struct storm *storm)
 /* A sync, or a synced write, fails: the server must end and acknowledge nothing more. */
 static void break_disk(struct storm *storm, enum storm_fault which)
 {
-    if (storm->rule != 0) return;
+    /* Its hits are to be told apart. */
+    if (storm->rule != 0 || storm->file_rule != 0 || storm->stall != 0) return;
     struct sim_fault fault = {
         .ops = 1 << DISK_SYNC | 1 << DISK_WRITE_SYNC, .hits = 1, .kind = SIM_FAULT_ERROR};
     fault.skip = storm_below(storm, 20);
@@ -209,6 +214,58 @@ static void break_store(struct storm *storm, bool space)
     count(storm, space ? FAULT_FLUSH_NO_SPACE : FAULT_FLUSH_ERROR);
 }
 
+/* What is done with files beside writing the log itself: making, naming and removing segments. */
+static void break_files(struct storm *storm)
+{
+    const struct sim_fault fault = {.ops = 1 << DISK_CREATE | 1 << DISK_OPEN | 1 << DISK_RENAME |
+                                           1 << DISK_REMOVE | 1 << DISK_SYNC_DIR | 1 << DISK_FILL |
+                                           1 << DISK_TRUNCATE | 1 << DISK_FREE_SPACE,
+                                    .skip = storm_below(storm, 6),
+                                    .hits = 1 + storm_below(storm, 2),
+                                    .kind = SIM_FAULT_ERROR,
+                                    .err = one_in(storm, 2) ? ERR_IO : ERR_SPACE};
+    if (storm->rule != 0 || storm->file_rule != 0) return;
+    storm->may_fail_log = true;
+    talkers_relax(&storm->talkers, true); /* it may look like want of space */
+    storm->file_rule = sim_disk_fault(disk_of(storm), &fault);
+    count(storm, FAULT_FILE_ERROR);
+}
+
+static void break_store_reads(struct storm *storm)
+{
+    const struct sim_fault fault = {.ops = 1 << SIM_STORE_GET | 1 << SIM_STORE_WALK |
+                                           1 << SIM_STORE_WARM,
+                                    .skip = storm_below(storm, 30),
+                                    .hits = 1,
+                                    .kind = SIM_FAULT_ERROR,
+                                    .err = one_in(storm, 2) ? ERR_IO : ERR_CORRUPT};
+    storm->may_fail_store = storm->may_be_corrupt = true;
+    (void)sim_stores_fault(stores_of(storm), &fault);
+    count(storm, FAULT_STORE_READ_ERROR);
+}
+
+void storm_before_start(struct storm *storm)
+{
+    storm->start_rule = 0;
+    storm->start_hits = sim_disk_fault_hits(disk_of(storm)) +
+                        sim_stores_fault_hits(stores_of(storm));
+    if (!storm->on[FAULT_START_ERROR] || !one_in(storm, 5)) return;
+    const struct sim_fault fault = {.ops = UINT64_MAX,
+                                    .skip = storm_below(storm, 60),
+                                    .hits = 1,
+                                    .kind = SIM_FAULT_ERROR,
+                                    .err = one_in(storm, 4) ? ERR_SPACE : ERR_IO};
+    storm->start_rule = sim_disk_fault(disk_of(storm), &fault);
+    count(storm, FAULT_START_ERROR);
+}
+
+bool storm_start_failed(struct storm *storm)
+{
+    uint64_t hits = sim_disk_fault_hits(disk_of(storm)) + sim_stores_fault_hits(stores_of(storm));
+    if (storm->start_rule != 0) sim_disk_unfault(disk_of(storm), storm->start_rule);
+    return hits > storm->start_hits;
+}
+
 void storm_tick(struct storm *storm)
 {
     if (!one_in(storm, 3)) return;
@@ -234,6 +291,12 @@ void storm_tick(struct storm *storm)
     case FAULT_SHORT_WRITE:
         if (one_in(storm, 3)) break_disk(storm, fault);
         break;
+    case FAULT_FILE_ERROR:
+        if (one_in(storm, 3)) break_files(storm);
+        break;
+    case FAULT_STORE_READ_ERROR:
+        if (one_in(storm, 3)) break_store_reads(storm);
+        break;
     case FAULT_NO_SPACE: no_space(storm); break;
     case FAULT_FLUSH_NO_SPACE: break_store(storm, true); break;
     case FAULT_FLUSH_ERROR:
@@ -248,6 +311,8 @@ void storm_tick(struct storm *storm)
     case FAULT_DAMAGE_BELOW:
     case FAULT_DAMAGE_ABOVE:
     case FAULT_DAMAGE_SLOT:
+    case FAULT_START_ERROR:
+    case FAULT_SPOILED:
     case STORM_FAULTS: break;
     }
 }
@@ -257,7 +322,7 @@ void storm_calm_before_end(struct storm *storm)
 {
     if (storm->rule == 0 || sim_disk_fault_hits(disk_of(storm)) == storm->rule_hits) return;
     if (sim_node_is_up(storm->program.node) && !storm_wait_down(storm, 30 * SIM_SECOND) &&
-        !storm_failed(storm) && storm->program.settings.durability == CONFIG_DURABILITY_ALWAYS) {
+        !storm_failed(storm)) {
         sim_world_fail(storm->world, "the server went on after a sync or write had failed");
     }
 }
@@ -267,70 +332,7 @@ void storm_heal(struct storm *storm)
     sim_disk_unfault(disk_of(storm), 0);
     sim_stores_unfault(stores_of(storm), 0);
     sim_disk_set_capacity(disk_of(storm), UINT64_C(1) << 40);
-    storm->stall = storm->rule = storm->store_rule = 0;
+    storm->stall = storm->rule = storm->file_rule = storm->store_rule = 0;
     storm->low = false;
     storm->talkers.relaxed = false;
-}
-
-/* --- While it is down --- */
-
-/* Something that was recorded as durable is not what was written: the start must be refused. */
-static void damage_below(struct storm *storm, const struct probe *probe)
-{
-    unsigned below = 0;
-    while (below < probe->batch_count && probe->batches[below].first <= probe->durable &&
-           probe->batches[below].last >= probe->batches[below].first) {
-        below++;
-    }
-    if (below == 0) return;
-    const struct probe_batch *batch = &probe->batches[storm_below(storm, below)];
-    buffer_clear(&storm->whole);
-    if (!sim_disk_seen(disk_of(storm), probe->segment, &storm->whole)) return;
-    (void)snprintf(storm->damaged, sizeof storm->damaged, "%s", probe->segment);
-    uint64_t at = batch->offset + storm_below(storm, batch->size);
-    (void)sim_disk_damage(disk_of(storm), probe->segment, at, 1, SIM_DAMAGE_FLIP);
-    count(storm, FAULT_DAMAGE_BELOW);
-    sim_world_say(storm->world, "storm damage %s at=%" PRIu64 " lsn=%" PRIu64 "..%" PRIu64
-                  " durable=%" PRIu64, storm->damaged, at, batch->first, batch->last,
-                  probe->durable);
-}
-
-bool storm_damage_found(struct storm *storm)
-{
-    const struct server_program *program = &storm->program;
-    if (storm->damaged[0] == '\0') return false;
-    if (program->end != SIM_END_REFUSED || program->status != EXIT_STATUS_CORRUPT) return false;
-    sim_disk_put(disk_of(storm), storm->damaged, buffer_bytes(&storm->whole));
-    storm->damaged[0] = '\0';
-    return true;
-}
-
-static void damage(struct storm *storm)
-{
-    struct probe *probe = memory_zeroed(1, sizeof *probe);
-    probe_log(disk_of(storm), false, probe);
-    bool both = probe->slot_good[0] && probe->slot_good[1];
-    if (storm->on[FAULT_DAMAGE_SLOT] && both && one_in(storm, 2)) {
-        const char *path = probe_slot_path((unsigned)storm_below(storm, 2));
-        (void)sim_disk_damage(disk_of(storm), path, 0, LOG_SUPERBLOCK_BYTES,
-                              one_in(storm, 2) ? SIM_DAMAGE_FLIP : SIM_DAMAGE_GARBAGE);
-        count(storm, FAULT_DAMAGE_SLOT);
-    }
-    if (storm->on[FAULT_DAMAGE_ABOVE] && probe->end < probe->size && one_in(storm, 2)) {
-        (void)sim_disk_damage(disk_of(storm), probe->segment, probe->end,
-                              1 + storm_below(storm, 6000), SIM_DAMAGE_GARBAGE);
-        count(storm, FAULT_DAMAGE_ABOVE);
-    }
-    if (storm->on[FAULT_DAMAGE_BELOW] && one_in(storm, 2)) {
-        probe_log(disk_of(storm), true, probe); /* what else is recorded may still be lost */
-        if (probe->segment[0] != '\0') damage_below(storm, probe);
-    }
-    memory_free(probe);
-}
-
-void storm_while_down(struct storm *storm)
-{
-    storm_heal(storm);
-    damage(storm);
-    (void)sim_world_run_for(storm->world, storm_below(storm, 300 * SIM_MILLISECOND));
 }

@@ -26,13 +26,16 @@ struct storm {
 
     /* Of this life. */
     uint64_t rule, rule_hits; /* a failing disk, and its hits before */
-    bool may_fail_log, may_fail_store;
-    uint64_t store_rule;
+    bool may_fail_log, may_fail_store, may_be_corrupt;
+    uint64_t start_rule, start_hits;
+    uint64_t file_rule, store_rule;
     bool low; /* space is, or was a moment ago, short */
     uint64_t stall;
     bool stopped_clean;
-    char damaged[80];   /* a segment that was damaged below its durable watermark; "": none */
-    struct buffer whole; /* what it held */
+    const char *spoiled; /* what was done to the files, so that no start may go on; NULL: nothing */
+    struct buffer whole; /* the files before that */
+    struct buffer old_log; /* the files some lives ago */
+    uint64_t old_end;      /* its last LSN */
 };
 
 /* storm.c */
@@ -49,13 +52,19 @@ void storm_crashed(struct storm *storm, struct sim_cut cut);
 
 /* storm_faults.c */
 void storm_draw(struct storm *storm, const struct storm_options *options);
+/* A start may meet a failing disk. Afterwards: whether it did, and so may have been refused. */
+void storm_before_start(struct storm *storm);
+bool storm_start_failed(struct storm *storm);
 void storm_life_begins(struct storm *storm);
 void storm_tick(struct storm *storm);
 void storm_calm_before_end(struct storm *storm);
-void storm_while_down(struct storm *storm);
-/* The start was refused because of the damage that was done, and that is undone. */
-bool storm_damage_found(struct storm *storm);
 void storm_heal(struct storm *storm);
+/* storm_down.c */
+void storm_while_down(struct storm *storm);
+/* The start was refused because of what had been done, and that is undone. */
+bool storm_spoiling_found(struct storm *storm);
+
+/* storm_faults.c */
 /* Whether the server may have ended with this status now. */
 bool storm_may_exit(const struct storm *storm, int status);
 

@@ -77,6 +77,7 @@ static struct op *add_op(struct talker *talker, enum op_kind kind, bool unique)
     struct talkers *all = talker->all;
     struct op *op = ops_add(all->ops, kind);
     op->unique = unique;
+    op->sent = ++all->moments;
     op->floor = all->told;
     op->relaxed = all->relaxed;
     op->before = talker->last;
@@ -183,6 +184,7 @@ static void answered(struct talker *talker, struct op *op, struct bytes reply)
 {
     struct talkers *all = talker->all;
     all->answers++;
+    op->returned = ++all->moments;
     buffer_append(&op->reply, reply);
     bool refused = bytes_starts_with(reply, bytes_text("-MISCONF")) ||
                    bytes_starts_with(reply, bytes_text("-LOADING"));

@@ -53,7 +53,8 @@ struct talkers {
     struct talker *list;
     bool going; /* false: talkers finish their go and stay */
     bool relaxed;
-    uint64_t told; /* the newest LSN that anyone has been told of */
+    uint64_t told;    /* the newest LSN that anyone has been told of */
+    uint64_t moments; /* so many things were sent and received */
     uint64_t goes, hang_ups, connects, answers, unknown, refused;
 };
 

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const char *const names[WORKLOADS] = {"strings", "mixed", "waits"};
+static const char *const names[WORKLOADS] = {"strings", "mixed", "waits", "registers"};
 
 bool workload_by_name(const char *name, enum workload_kind *out)
 {
@@ -49,7 +49,7 @@ static void say(struct workload *workload, const char *word)
 static void say_key(struct workload *workload, char type)
 {
     static const char types[] = "snlehz";
-    if (below(workload, 40) == 0) type = types[below(workload, sizeof types - 1)];
+    if (type != 'r' && below(workload, 40) == 0) type = types[below(workload, sizeof types - 1)];
     drawn_format(&workload->words, "%c%u", type, below(workload, workload->keys));
 }
 
@@ -87,7 +87,8 @@ enum row_flag {
 struct row {
     const char *name;
     char type;
-    const char *form; /* v: value, m: member, i: score, t: lifetime, k: another key, r: range */
+    const char *form; /* v: value, m: member, i: score, t: lifetime, k: another key, r: range,
+                         u: a key or member that nobody else names, which makes it unique */
     unsigned weight, flags;
 };
 
@@ -99,7 +100,7 @@ static const struct row strings[] = {
     {"APPEND", 's', "v", 5, ROW_UNIQUE},
     {"INCR", 'n', "", 10, 0},
     {"GET", 'n', "", 5, ROW_READ},
-    {"DEL", 's', "", 5, 0},
+    {"DEL", 's', "u", 5, ROW_UNIQUE},
     {"EXISTS", 's', "", 3, ROW_READ},
     {"PEXPIRE", 's', "t", 4, ROW_EXPIRY},
     {"PERSIST", 's', "", 2, ROW_EXPIRY},
@@ -117,24 +118,24 @@ static const struct row collections[] = {
     {"LRANGE", 'l', "r", 5, ROW_READ},
     {"SADD", 'e', "m", 8, 0},
     {"SADD", 'e', "mv", 3, ROW_UNIQUE},
-    {"SREM", 'e', "mm", 5, 0},
+    {"SREM", 'e', "mmu", 5, ROW_UNIQUE},
     {"SISMEMBER", 'e', "m", 5, ROW_READ},
     {"SCARD", 'e', "", 4, ROW_READ},
     {"SMEMBERS", 'e', "", 4, ROW_READ | ROW_UNORDERED | ROW_ALONE},
     {"HSET", 'h', "mv", 8, ROW_UNIQUE},
     {"HSET", 'h', "mvmv", 3, ROW_UNIQUE},
     {"HGET", 'h', "m", 7, ROW_READ},
-    {"HDEL", 'h', "mm", 5, 0},
+    {"HDEL", 'h', "mmu", 5, ROW_UNIQUE},
     {"HGETALL", 'h', "", 4, ROW_READ | ROW_UNORDERED | ROW_PAIRS | ROW_ALONE},
     {"ZADD", 'z', "im", 8, 0},
     {"ZADD", 'z', "imim", 3, 0},
-    {"ZREM", 'z', "m", 4, 0},
+    {"ZREM", 'z', "mu", 4, ROW_UNIQUE},
     {"ZSCORE", 'z', "m", 4, ROW_READ},
     {"ZRANGE", 'z', "aW", 5, ROW_READ},
-    {"DEL", 'l', "", 1, 0},
-    {"DEL", 'h', "", 1, 0},
-    {"DEL", 'z', "", 1, 0},
-    {"DEL", 'e', "", 1, 0},
+    {"DEL", 'l', "u", 1, ROW_UNIQUE},
+    {"DEL", 'h', "u", 1, ROW_UNIQUE},
+    {"DEL", 'z', "u", 1, ROW_UNIQUE},
+    {"DEL", 'e', "u", 1, ROW_UNIQUE},
     {"EXISTS", 'z', "", 1, ROW_READ},
     {"PEXPIRE", 'l', "t", 2, ROW_EXPIRY},
     {"PEXPIRE", 'h', "t", 2, ROW_EXPIRY},
@@ -153,6 +154,13 @@ static const struct row waits[] = {
     {"DEL", 'l', "", 1, 0},
     {"PEXPIRE", 'l', "t", 1, ROW_EXPIRY},
     {"SET", 'l', "v", 1, ROW_UNIQUE},
+    {NULL, 0, NULL, 0, 0},
+};
+
+/* For sim/search.h: a few keys, and no way to change one but SET. */
+static const struct row registers[] = {
+    {"SET", 'r', "v", 10, ROW_UNIQUE},
+    {"GET", 'r', "", 14, ROW_READ},
     {NULL, 0, NULL, 0, 0},
 };
 
@@ -189,6 +197,7 @@ static const struct row *pick_table(const struct workload *workload, unsigned di
     case WORKLOAD_STRINGS:
     case WORKLOADS: return strings;
     case WORKLOAD_MIXED: return dice < 35 ? strings : dice < 92 ? collections : waits;
+    case WORKLOAD_REGISTERS: return registers;
     case WORKLOAD_WAITS: return dice < 80 ? waits : strings;
     }
     return strings;
@@ -217,7 +226,8 @@ static void say_form(struct workload *workload, const struct row *row, char lett
         drawn_format(words, "%d", (int)below(workload, 12) - 4);
         break;
     case 'W': say(workload, "WITHSCORES"); break;
-    case 'B': /* a key that nobody fills makes it unique */
+    case 'u': drawn_format(words, "w%" PRIu64, ++workload->tags); break;
+    case 'B':
         drawn_format(words, "w%" PRIu64, ++workload->tags);
         drawn_format(words, "0.%03u", 20 + below(workload, 400));
         break;
@@ -249,7 +259,8 @@ struct drawn workload_draw(struct workload *workload, enum draw draw)
 
 struct drawn workload_draw_set(struct workload *workload)
 {
-    return draw_row(workload, &strings[0]);
+    bool plain = workload->kind == WORKLOAD_REGISTERS;
+    return draw_row(workload, plain ? &registers[0] : &strings[0]);
 }
 
 void workload_draw_watch(struct workload *workload)

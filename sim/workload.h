@@ -7,7 +7,13 @@
 #include "base/dice.h"
 #include "sim/ops.h"
 
-enum workload_kind { WORKLOAD_STRINGS, WORKLOAD_MIXED, WORKLOAD_WAITS, WORKLOADS };
+enum workload_kind {
+    WORKLOAD_STRINGS,
+    WORKLOAD_MIXED,
+    WORKLOAD_WAITS,
+    WORKLOAD_REGISTERS,
+    WORKLOADS
+};
 
 struct workload {
     enum workload_kind kind;

@@ -11,6 +11,8 @@
  * Each look moves the anchor, so that slow drift never adds up to a jump. */
 #include "base/hlc.h"
 
+#include "base/plant.h"
+
 static uint64_t later_ms(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
@@ -52,7 +54,7 @@ struct stamp hlc_next(struct hlc *hlc, uint64_t wall_ms, uint64_t boot_ms)
 {
     struct stamp clock = stamp_of_ms(hlc_believe(hlc, wall_ms, boot_ms));
     /* The counter's carry goes into the milliseconds: more than 65536 entries in one is fine. */
-    if (clock.bits > hlc->last.bits) hlc->last = clock;
+    if (clock.bits > hlc->last.bits || PLANTED(STAMP_GOES_BACK)) hlc->last = clock;
     else if (hlc->last.bits < UINT64_MAX) hlc->last.bits++; /* one seen elsewhere may be the last */
     hlc_note_jump(hlc, wall_ms);
     return hlc->last;

@@ -20,7 +20,8 @@ struct identity {
  * does not read. Blocks. */
 MUST_USE enum err identity_open(struct disk *disk, struct entropy *entropy, const char *directory,
                                 struct identity *identity, bool *made, struct why *why);
-/* Only reads. ERR_NOT_FOUND: the directory is empty, one may be made there; else as identity_open. */
+/* Only reads. ERR_NOT_FOUND: the directory is empty, one may be made there; else as identity_open.
+ */
 MUST_USE enum err identity_probe(struct disk *disk, const char *directory,
                                  struct identity *identity, struct why *why);
 /* Only reads. ERR_NOT_FOUND: no such file. */

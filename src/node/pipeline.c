@@ -136,7 +136,7 @@ static void order_add_read(struct node *node, struct call *call, struct bytes pa
 /* The error, too, keeps its place behind what the client has in flight. */
 static void call_refuse(struct node *node, struct call *call, const char *error)
 {
-    if (call->ordered) {
+    if (call->ordered && !PLANTED(REFUSAL_OVERTAKES)) {
         call->refused = true;
         order_add_read(node, call, bytes_of(error, strlen(error) + 1));
         return;

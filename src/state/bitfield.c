@@ -134,9 +134,9 @@ static uint64_t field_number(uint64_t bits, unsigned width, bool is_signed)
     return negative ? bits | ~mask_of(width) : bits;
 }
 
-/* The two checks are Redis's to the letter, in integers that wrap: for a SET of a number far outside of a
- * narrow field they saturate to the other end, and so do we. Each tells -1 or 1 where value + change lies below
- * or above the field's range. */
+/* The two checks are Redis's to the letter, in integers that wrap: for a SET of a number far
+ * outside of a narrow field they saturate to the other end, and so do we. Each tells -1 or 1 where
+ * value + change lies below or above the field's range. */
 static int signed_overflow(int64_t value, int64_t change, unsigned width)
 {
     int64_t most = (int64_t)(mask_of(width) >> 1);
@@ -144,7 +144,8 @@ static int signed_overflow(int64_t value, int64_t change, unsigned width)
     int64_t up = (int64_t)((uint64_t)most - (uint64_t)value);
     int64_t down = (int64_t)((uint64_t)least - (uint64_t)value);
     bool narrow = width != 64;
-    if (value > most || (narrow && change > up) || (value >= 0 && change > 0 && change > up)) return 1;
+    if (value > most || (narrow && change > up) || (value >= 0 && change > 0 && change > up))
+        return 1;
     if (value < least || (narrow && change < down) || (value < 0 && change < 0 && change < down)) {
         return -1;
     }
@@ -159,7 +160,8 @@ static int unsigned_overflow(uint64_t value, int64_t change, unsigned width)
     return 0;
 }
 
-/* value + change, brought into the field's range as the operation says. False: it is not to be written. */
+/* value + change, brought into the field's range as the operation says. False: it is not to be
+ * written. */
 static bool fit(const struct field_operation *operation, uint64_t value, int64_t change,
                 uint64_t *number)
 {
@@ -175,8 +177,8 @@ static bool fit(const struct field_operation *operation, uint64_t value, int64_t
     return operation->overflow != OVERFLOW_FAIL;
 }
 
-/* Runs a SET or INCRBY on the bytes. Returns whether the field has changed, or, in a string that grows, is there
- * now. */
+/* Runs a SET or INCRBY on the bytes. Returns whether the field has changed, or, in a string that
+ * grows, is there now. */
 static bool run_write(struct tx *tx, const struct field_operation *operation, uint8_t *data,
                       size_t size, bool grows)
 {
@@ -198,8 +200,8 @@ static bool run_write(struct tx *tx, const struct field_operation *operation, ui
 static void run_read(struct tx *tx, const struct field_operation *operation, struct bytes text)
 {
     uint64_t bits = read_field(text, operation->offset, operation->width);
-    tx->reply->ops->integer(
-        tx->reply, (int64_t)field_number(bits, operation->width, operation->is_signed));
+    tx->reply->ops->integer(tx->reply,
+                            (int64_t)field_number(bits, operation->width, operation->is_signed));
 }
 
 static void run_reads(struct tx *tx, const struct field_operations *operations, struct bytes text)

@@ -75,7 +75,7 @@ struct state {
     struct wanted wanted;
     struct list warmings; /* requests of warm() under way */
     struct buffer key_scratch, value_scratch;
-    struct buffer stage; /* the record that is staged */
+    struct buffer stage;   /* the record that is staged */
     uint64_t queries;      /* seeds the dice of reads */
     uint64_t pending_seed; /* of the newest read that was PENDING */
 };

@@ -336,16 +336,20 @@ void state_flush(struct machine *machine, struct machine_flush *asked)
 /* A frozen record that the store has now. */
 static void thaw_record(struct state *state, struct keyspace *space, struct record *record)
 {
+    bool room = state->cache_bytes + record_bytes(record) <= state->cache_bytes_max;
     if (record->superseded) {
         memory_free(record);
-    } else if (record->absent) {
+    } else if (record->absent || space->dead || (!room && !record->used)) {
+        /* It is at hand now, and its neighbours in the table come next: cheaper than to find it
+         * again. */
         table_remove(&space->keys, record->hash, record);
+        if (!record->absent) space->live--;
         memory_free(record);
     } else {
         record->generation = 0;
         record->used = false;
         space->clean_bytes += record_bytes(record);
-        if (!space->dead) state->cache_bytes += record_bytes(record);
+        state->cache_bytes += record_bytes(record);
     }
 }
 

@@ -22,8 +22,8 @@ struct tx_inside {
     bool reading;      /* a query: nothing may be changed */
     bool final_expiry; /* of a query: expired keys are simply absent */
     uint32_t ordinals; /* given to versions so far */
-    /* A key's new record, written but not yet in its place; NULL: none. What stands there: present, or
-     * NULL. And the database. */
+    /* A key's new record, written but not yet in its place; NULL: none. What stands there: present,
+     * or NULL. And the database. */
     struct record *staged, *staged_over;
     uint8_t staged_in;
     struct event *events, **events_end;
@@ -41,9 +41,10 @@ static inline bool tx_ok(struct tx *tx, enum err err)
     return tx->inside->err == ERR_OK;
 }
 
-/* The change of a key that an evaluation makes last is put in its place only when all is final. Then nothing
- * can ask to take it back, and a record of the active generation is simply written over: no allocation, no
- * journal. That is the way of a plain SET. Whatever looks at keys before that settles the change first. */
+/* The change of a key that an evaluation makes last is put in its place only when all is final.
+ * Then nothing can ask to take it back, and a record of the active generation is simply written
+ * over: no allocation, no journal. That is the way of a plain SET. Whatever looks at keys before
+ * that settles the change first. */
 void tx_settle(struct tx *tx);
 void tx_finish(struct tx *tx);
 

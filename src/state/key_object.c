@@ -142,8 +142,7 @@ static uint64_t usage(struct tx *tx, const struct key *key, uint64_t samples)
     uint64_t taken;
     uint64_t bytes = sample_bytes(tx, key, samples, &taken);
     if (taken == 0) return own;
-    return own + key->size * USAGE_ELEMENT_BYTES +
-           (uint64_t)((double)bytes / (double)taken * (double)key->size);
+    return own + key->size * (USAGE_ELEMENT_BYTES + bytes / taken);
 }
 
 void eval_MEMORY_USAGE(struct tx *tx, const struct args *args)

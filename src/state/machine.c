@@ -93,7 +93,9 @@ static bool watch_holds(struct tx *tx, const struct watched *watched)
 {
     struct key key;
     if (watched->database >= DATABASES) return false;
-    if (!tx_find_in(tx, watched->database, watched->key, &key)) return !watched->present;
+    bool there = tx_find_in(tx, watched->database, watched->key, &key);
+    if (PLANTED(WATCH_IGNORED)) return true;
+    if (!there) return !watched->present;
     return watched->present && key.version.lsn == watched->version_lsn &&
            key.version.ordinal == watched->version_ordinal &&
            key.changed_lsn == watched->changed_lsn;
@@ -129,6 +131,8 @@ static enum err evaluate_expire(struct tx *tx, struct payload_reader *reader)
     enum err err = payload_expire(reader, &tx->database, &name);
     if (err != ERR_OK) return err;
     if (tx->database >= DATABASES) return ERR_CORRUPT;
+    struct key key;
+    if (PLANTED(EXPIRE_UNCONDITIONALLY) && tx_find(tx, name, &key)) tx_remove(tx, &key);
     /* To find a key whose time has come is to remove it. */
     (void)tx_record(tx, tx->database, name, layout_hash(name));
     return tx->inside->err;
@@ -206,7 +210,8 @@ static enum err state_apply(struct machine *machine, const struct entry *entry, 
         entry_keep(&tx, entry);
         if (inside.events != NULL) tell_events(&inside);
     } else {
-        journal_undo(state);
+        if (PLANTED(PENDING_KEEPS_CHANGES)) journal_keep(state);
+        else journal_undo(state);
         outcome->reply->ops->rewind(outcome->reply, place);
     }
     arena_clear(&state->arena);

@@ -136,7 +136,8 @@ size_t pick_distinct(struct tx *tx, const struct key *key, size_t count, struct 
     struct member_table seen;
     member_table_init(&seen, dice_roll(&tx->dice));
     size_t taken = 0;
-    while (taken < count && pick_one(tx, key, &out[taken])) {
+    size_t tries = 64 * count + PICK_TRIES_MAX; /* a bound for a store whose sizes lie */
+    while (taken < count && tries-- > 0 && pick_one(tx, key, &out[taken])) {
         if (member_table_add(&seen, out[taken].name)) taken++;
     }
     member_table_release(&seen);

@@ -6,6 +6,9 @@
 
 enum { RECORD_SIZE_AT = 29, RECORD_ELEMENTS_AT = 37, RECORD_HEAD_AT = 53, RECORD_TAIL_AT = 61 };
 
+/* No list gets there by pushes: so nothing that counts from a sound list's ends overflows. */
+static const int64_t LIST_INDEX_MAX = INT64_C(1) << 62;
+
 _Static_assert(RECORD_ELEMENTS_AT + DIGEST_ENCODED_BYTES == RECORD_COLLECTION_BYTES, "layout");
 _Static_assert(RECORD_TAIL_AT + 8 == RECORD_LIST_BYTES, "layout");
 
@@ -106,14 +109,20 @@ struct record *record_of_value(struct bytes name, uint64_t hash, struct bytes va
     return record;
 }
 
+static bool list_is_sound(const uint8_t *at)
+{
+    int64_t head = (int64_t)load_le64(at + RECORD_HEAD_AT);
+    int64_t tail = (int64_t)load_le64(at + RECORD_TAIL_AT);
+    return head > -LIST_INDEX_MAX && tail < LIST_INDEX_MAX && head <= tail &&
+           (uint64_t)(tail - head) == load_le64(at + RECORD_SIZE_AT);
+}
+
 bool record_value_is_sound(struct bytes value)
 {
     if (value.size < RECORD_TEXT_AT) return false;
     if (value.data[0] == KEY_STRING) return value.size <= UINT32_MAX;
     if (value.data[0] == KEY_LIST) {
-        return value.size == RECORD_LIST_BYTES &&
-               load_le64(value.data + RECORD_TAIL_AT) - load_le64(value.data + RECORD_HEAD_AT) ==
-                   load_le64(value.data + RECORD_SIZE_AT);
+        return value.size == RECORD_LIST_BYTES && list_is_sound(value.data);
     }
     return value.data[0] <= KEY_HASH && value.data[0] > KEY_LIST &&
            value.size == RECORD_COLLECTION_BYTES;

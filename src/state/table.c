@@ -148,17 +148,26 @@ struct shape {
     uint32_t spare;
 };
 
-/* A segment with the slots [from, to) of `old`; it gets more spare room than its shape has if they
- * need it. */
-static struct segment *segment_copy(struct table *table, const struct segment *old, uint32_t from,
-                                    uint32_t to, struct shape shape)
+/* Slots [from, to) of a segment. */
+struct part {
+    const struct segment *segment;
+    uint32_t from, to;
+};
+
+/* A segment with the slots of both parts, the second behind the first; it gets more spare room than
+ * its shape has if they need it. */
+static struct segment *segment_copy(struct table *table, const struct part parts[2],
+                                    struct shape shape)
 {
     for (uint32_t spare = shape.spare;; spare *= 2) {
         struct segment *new = segment_new(table, shape.depth, shape.bits, spare);
         uint32_t end = 0;
         bool fits = true;
-        for (uint32_t i = from; i < to && fits; i++) {
-            if (old->at[i].object != NULL) fits = segment_append(new, old->at[i], &end);
+        for (const struct part *part = parts; part < parts + 2; part++) {
+            for (uint32_t i = part->from; i < part->to && fits; i++) {
+                struct slot slot = part->segment->at[i];
+                if (slot.object != NULL) fits = segment_append(new, slot, &end);
+            }
         }
         if (fits) return new;
         segment_free(table, new);
@@ -203,8 +212,8 @@ static void segment_split(struct table *table, size_t at)
         middle++;
     }
     struct shape shape = {depth, SEGMENT_BITS, spare_of(SEGMENT_BITS)};
-    struct segment *low = segment_copy(table, old, 0, middle, shape);
-    struct segment *high = segment_copy(table, old, middle, old->size, shape);
+    struct segment *low = segment_copy(table, (struct part[2]){{old, 0, middle}}, shape);
+    struct segment *high = segment_copy(table, (struct part[2]){{old, middle, old->size}}, shape);
     size_t first = at & ~(segment_share(table, old) - 1);
     directory_point(table, first, low);
     directory_point(table, first + segment_share(table, low), high);
@@ -214,7 +223,7 @@ static void segment_split(struct table *table, size_t at)
 static void segment_grow(struct table *table, size_t at, unsigned bits, uint32_t spare)
 {
     struct segment *old = table->directory[at];
-    struct segment *new = segment_copy(table, old, 0, old->size,
+    struct segment *new = segment_copy(table, (struct part[2]){{old, 0, old->size}},
                                        (struct shape){old->depth, bits, spare});
     directory_point(table, at, new);
     segment_free(table, old);
@@ -296,15 +305,9 @@ static void segment_merge(struct table *table, size_t at)
     struct segment *high = table->directory[low_at + share];
     if (low->depth != high->depth || low->count + high->count > (UINT32_C(1) << SEGMENT_BITS) / 4)
         return;
-    struct segment *both = segment_new(table, low->depth - 1U, SEGMENT_BITS,
-                                       low->size + high->size);
-    uint32_t end = 0;
-    for (unsigned half = 0; half < 2; half++) {
-        const struct segment *from = half == 0 ? low : high;
-        for (uint32_t i = 0; i < from->size; i++) {
-            if (from->at[i].object != NULL) MUST(segment_append(both, from->at[i], &end));
-        }
-    }
+    struct shape shape = {low->depth - 1U, SEGMENT_BITS, spare_of(SEGMENT_BITS)};
+    struct part parts[2] = {{low, 0, low->size}, {high, 0, high->size}};
+    struct segment *both = segment_copy(table, parts, shape);
     directory_point(table, low_at, both);
     segment_free(table, low);
     segment_free(table, high);

@@ -35,6 +35,7 @@ struct bed {
     struct machine_flush flush;
     bool flushing;
     unsigned attempt; /* to begin with */
+    struct clock *clock;
 };
 
 /* --- The reply as text --- */
@@ -240,6 +241,10 @@ static inline void put_line(struct buffer *out, uint8_t database, const char *li
     if (args.count > 1 && command_find_sub(command, args.at[1]) != NULL) {
         command = command_find_sub(command, args.at[1]);
     }
+    if (command->id == COMMAND_DEBUG) { /* no client can name these */
+        bool object = bytes_is_word(args.at[1], "object");
+        command = command_by_id(object ? COMMAND_DEBUG_OBJECT : COMMAND_DEBUG_DIGEST_VALUE);
+    }
     payload_put_command(out, database, command, &args);
     args_release(&args);
 }
@@ -296,7 +301,7 @@ static inline struct machine *open_machine(struct bed *bed)
     struct state_options options = {.history = {.id = {7}}, .cache_bytes = bed->cache_bytes};
     struct why why;
     struct machine *machine = NULL;
-    enum err err = state_open(&machine, &bed->store.base, NULL, &options, NULL, &why);
+    enum err err = state_open(&machine, &bed->store.base, bed->clock, &options, NULL, &why);
     if (err != ERR_OK) fprintf(stderr, "state_open: %s\n", why.text);
     MUST(err == ERR_OK);
     return machine;

@@ -27,10 +27,13 @@ struct memory_store {
     struct dice dice;
     unsigned pending_of;  /* one read in so many says ERR_PENDING; 0: none */
     enum err flush_fails; /* the next flush ends so; ERR_OK: it works */
+    size_t pending_at;    /* the read of this number says ERR_PENDING; 0: none */
     bool run_at_once;     /* a flush reads its run when it is asked, not when it is done */
     /* What the test may look at. */
+    size_t reads; /* that would rather not wait: gets, and moves of cursors */
     size_t pendings, gets, cursors, ranges, flushes;
     size_t open_cursors;
+    struct buffer asked; /* the store keys of all gets: size le32, bytes */
 };
 
 static inline struct memory_store *memory_of(struct store *store)
@@ -40,10 +43,11 @@ static inline struct memory_store *memory_of(struct store *store)
 
 static inline bool says_pending(struct memory_store *store, enum store_patience patience)
 {
-    if (patience == STORE_WAIT || store->pending_of == 0) return false;
-    if (!dice_chance(&store->dice, 1, store->pending_of)) return false;
-    store->pendings++;
-    return true;
+    if (patience == STORE_WAIT) return false;
+    bool says = ++store->reads == store->pending_at;
+    if (store->pending_of != 0 && dice_chance(&store->dice, 1, store->pending_of)) says = true;
+    if (says) store->pendings++;
+    return says;
 }
 
 /* The first item at or behind the key. */
@@ -69,6 +73,8 @@ static inline enum err memory_get(struct store *base, struct bytes key,
 {
     struct memory_store *store = memory_of(base);
     store->gets++;
+    buffer_append_le32(&store->asked, (uint32_t)key.size);
+    buffer_append(&store->asked, key);
     if (says_pending(store, patience)) return ERR_PENDING;
     size_t at = memory_search(store, key);
     if (!is_at(store, at, key)) return ERR_NOT_FOUND;
@@ -324,12 +330,22 @@ static inline void memory_store_init(struct memory_store *store, uint64_t seed)
     *store = (struct memory_store){.base.ops = &memory_store_ops};
     list_init(&store->warms);
     dice_init(&store->dice, seed);
+    buffer_init(&store->asked);
 }
 
 static inline void memory_store_release(struct memory_store *store)
 {
     for (size_t i = 0; i < store->count; i++) item_release(&store->items[i]);
     memory_free(store->items);
+    buffer_release(&store->asked);
+}
+
+/* How many records begin with the letter. */
+static inline size_t memory_store_count(const struct memory_store *store, char letter)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < store->count; i++) count += store->items[i].key.data[0] == letter;
+    return count;
 }
 
 #endif
