@@ -78,6 +78,7 @@ struct node {
     struct list parked;
 
     struct waiters waiters;
+    struct lsn serving; /* of the newest further attempt of a waiter; 0: all are applied */
     struct watches watches;
     struct args scratch, named_scratch; /* one may be in use while an entry is appended */
     struct buffer proposals;

@@ -283,6 +283,15 @@ static void admit_write(struct node *node, struct call *call, struct bytes paylo
     node_wait_filled(node, payload);
 }
 
+/* Whether a client that waited is about to get its element. */
+static bool is_serving(struct node *node)
+{
+    if (node->serving.at == 0) return false;
+    if (lsn_before(node->machine->ops->applied(node->machine).lsn, node->serving)) return true;
+    node->serving = (struct lsn){0};
+    return false;
+}
+
 static void node_submit(struct service *service, struct call *call)
 {
     struct node *node = node_of(service);
@@ -302,7 +311,7 @@ static void node_submit(struct service *service, struct call *call)
     }
     switch (call->kind) {
     case CALL_READ:
-        if (call->ordered && !PLANTED(REPLY_OUT_OF_PLACE)) {
+        if ((call->ordered && !PLANTED(REPLY_OUT_OF_PLACE)) || is_serving(node)) {
             order_add_read(node, call, call->payload);
         } else {
             read_at_once(node, call, call->payload);

@@ -24,6 +24,7 @@ static void waiter_attempt(struct node *node, struct waiter *waiter)
         waiter->touched = true; /* the log has no room: upkeep comes back to it */
         return;
     }
+    if (waiter->payload.data[0] == ENTRY_SERVE) node->serving = waiter->call->lsn;
     node_wait_named(node, buffer_bytes(&waiter->payload)); /* a blocking move may fill a key */
 }
 
