@@ -54,6 +54,7 @@ static void apply_script(struct storm *storm, const struct script *script)
     storm->scripted = true;
     struct server_settings *settings = &storm->program.settings;
     settings->durability = script->durability;
+    storm->lossy = storm->ever_lossy = script->durability != CONFIG_DURABILITY_ALWAYS;
     settings->direct = script->direct;
     settings->segment_bytes = script->segment_bytes;
     settings->flush_bytes_min = 4 << 10;

@@ -208,3 +208,22 @@ bool server_program_recount(struct server_program *program)
     program->recounting = false;
     return started && program->recount_err == ERR_OK;
 }
+
+static void configure_visit(struct sim_visit *visit, struct world *world)
+{
+    (void)world;
+    struct server_program *program = CONTAINER_OF(visit, struct server_program, stop);
+    if (program->server == NULL || !program->ready) return;
+    struct bytes words[2] = {bytes_text(program->name), bytes_text(program->value)};
+    struct why why;
+    enum err err = config_set(program->config, words, 2, &why);
+    if (err != ERR_OK) sim_world_fail(program->world, "CONFIG SET: %s", why.text);
+}
+
+void server_program_configure(struct server_program *program, const char *name, const char *value)
+{
+    program->name = name;
+    program->value = value;
+    program->stop.run = configure_visit;
+    if (sim_node_is_up(program->node)) (void)sim_node_visit(program->node, &program->stop);
+}

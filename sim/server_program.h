@@ -40,6 +40,7 @@ struct server_program {
     struct server *server;
     struct task close;
     struct sim_visit stop;
+    const char *name, *value; /* for the visit that configures */
     struct sim_reader reader; /* of the trace: what the log says that it found */
 };
 
@@ -50,6 +51,8 @@ void server_program_init(struct server_program *program, struct sim_world *world
 void server_program_release(struct server_program *program);
 /* Begins a clean stop; the node goes down by itself later. */
 void server_program_stop(struct server_program *program);
+/* CONFIG SET while it serves. */
+void server_program_configure(struct server_program *program, const char *name, const char *value);
 /* Counts the store of the node, which is down. False: it could not be; program->why. */
 bool server_program_recount(struct server_program *program);
 

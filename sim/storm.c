@@ -12,12 +12,13 @@
 #include "sim/storming.h"
 
 static const char *const fault_names[STORM_FAULTS] = {
-    "kill",        "power_cut",      "crash_at_io",      "crash_in_recovery",
-    "clean_stop",  "sync_error",     "sync_error_kept",  "short_write",
-    "no_space",    "flush_no_space", "flush_error",      "wall_jump",
-    "drift",       "cold_store",     "slow_disk",        "pause",
-    "reset",       "damage_below",   "damage_above",     "damage_slot",
-    "start_error", "file_error",     "store_read_error", "spoiled",
+    "kill",         "power_cut",      "crash_at_io",      "crash_in_recovery",
+    "clean_stop",   "sync_error",     "sync_error_kept",  "short_write",
+    "no_space",     "flush_no_space", "flush_error",      "wall_jump",
+    "drift",        "cold_store",     "slow_disk",        "pause",
+    "reset",        "damage_below",   "damage_above",     "damage_slot",
+    "start_error",  "file_error",     "store_read_error", "spoiled",
+    "reconfigured",
 };
 
 const char *storm_fault_name(enum storm_fault fault)
@@ -48,8 +49,7 @@ static void check_ops(struct storm *storm)
 /* Where nothing may be lost and keys are registers, a checker that knows no log has its say too. */
 static void search(struct storm *storm)
 {
-    bool always = storm->program.settings.durability == CONFIG_DURABILITY_ALWAYS;
-    if (!always || storm->workload.kind != WORKLOAD_REGISTERS) return;
+    if (storm->ever_lossy || storm->workload.kind != WORKLOAD_REGISTERS) return;
     struct search_result result;
     search_ops(&storm->ops, &result);
     storm->result->searched += result.ops;
@@ -69,7 +69,7 @@ void storm_crashed(struct storm *storm, struct sim_cut cut)
 {
     storm->stopped_clean = false;
     if (cut.keep == SIM_KEEP_CACHE) return;
-    if (storm->program.settings.durability == CONFIG_DURABILITY_ALWAYS) return;
+    if (!storm->lossy) return;
     canon_allow_loss(&storm->program.canon);
     talkers_drop(&storm->talkers);
 }

@@ -35,6 +35,7 @@ enum storm_fault {
     FAULT_FILE_ERROR,
     FAULT_STORE_READ_ERROR,
     FAULT_SPOILED,
+    FAULT_RECONFIGURED,
     STORM_FAULTS,
 };
 const char *storm_fault_name(enum storm_fault fault);

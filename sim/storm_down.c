@@ -61,6 +61,16 @@ static unsigned batches_below(const struct probe *kept)
     return below;
 }
 
+/* Whether the superblock says that all of the newest segment is durable, as after a clean stop.
+ * (While the server runs only its own batches say so: without the file nobody knows.) */
+static bool newest_is_recorded(const struct probe *kept)
+{
+    for (unsigned i = 0; i < LOG_SUPERBLOCK_SLOTS; i++) {
+        if (!kept->slot_good[i] || kept->slot[i].state != LOG_CLEAN) return false;
+    }
+    return kept->batch_count > 0;
+}
+
 static void damage_below(struct storm *storm, const struct probe *kept)
 {
     unsigned below = batches_below(kept);
@@ -100,7 +110,7 @@ static void spoil(struct storm *storm, const struct probe *kept)
     struct buffer nothing;
     buffer_init(&nothing);
     unsigned kind = (unsigned)storm_below(storm, 6);
-    bool has_durable = batches_below(kept) > 0, has_store = storm->program.canon.flushed.at > 0;
+    bool has_store = storm->program.canon.flushed.at > 0;
     if (kind == 0) {
         put_old_log(storm);
     } else if (kind == 1) {
@@ -110,7 +120,7 @@ static void spoil(struct storm *storm, const struct probe *kept)
                                   SIM_DAMAGE_GARBAGE);
         }
         storm->spoiled = "both superblocks were damaged";
-    } else if (kind == 2 && has_durable) {
+    } else if (kind == 2 && newest_is_recorded(kept)) {
         save(storm);
         (void)sim_disk_unlink(disk, kept->segment);
         storm->spoiled = "the newest segment was removed";

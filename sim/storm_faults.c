@@ -82,8 +82,8 @@ static void draw_clients(struct storm *storm, int kind)
     storm->workload.transactions = !one_in(storm, 4);
     if (storm->workload.kind == WORKLOAD_REGISTERS) storm->workload.transactions = false;
     storm->workload.keys = 2 + (unsigned)storm_below(storm, 12);
-    static const size_t sizes[] = {50, 400, 3000};
-    storm->workload.value_bytes_max = sizes[storm_below(storm, 3)];
+    static const size_t sizes[] = {50, 400, 3000, 120000};
+    storm->workload.value_bytes_max = sizes[one_in(storm, 8) ? 3 : storm_below(storm, 3)];
     struct talkers_options options = {
         .count = 2 + (unsigned)storm_below(storm, 7),
         .think_us_max = 200 + storm_below(storm, 20000),
@@ -108,6 +108,7 @@ void storm_draw(struct storm *storm, const struct storm_options *options)
     storm->ticks_max = 8 + (unsigned)storm_below(storm, 30);
     struct server_settings settings;
     draw_settings(storm, &settings);
+    storm->lossy = storm->ever_lossy = settings.durability != CONFIG_DURABILITY_ALWAYS;
     struct sim_node_options node = {
         .drift_ppm = storm->on[FAULT_DRIFT] ? (int64_t)storm_below(storm, 2000) - 1000 : 0,
         .wall_offset_ms = INT64_C(1700000000000),
@@ -129,6 +130,8 @@ void storm_draw(struct storm *storm, const struct storm_options *options)
 
 void storm_life_begins(struct storm *storm)
 {
+    storm->lossy = storm->program.settings.durability != CONFIG_DURABILITY_ALWAYS;
+    storm->ever_lossy = storm->ever_lossy || storm->lossy;
     storm->rule = storm->file_rule = storm->store_rule = 0;
     storm->may_fail_log = storm->may_fail_store = storm->may_be_corrupt = false;
     storm->low = false;
@@ -244,6 +247,20 @@ static void break_store_reads(struct storm *storm)
     count(storm, FAULT_STORE_READ_ERROR);
 }
 
+static void reconfigure(struct storm *storm)
+{
+    static const char *const modes[] = {"always", "everysec", "none"};
+    static const char *const budgets[] = {"4096", "20000", "1000000"};
+    size_t mode = storm_below(storm, 3);
+    count(storm, FAULT_RECONFIGURED);
+    if (one_in(storm, 2)) {
+        server_program_configure(&storm->program, "flush-budget-max", budgets[mode]);
+        return;
+    }
+    if (mode != 0) storm->lossy = storm->ever_lossy = true;
+    server_program_configure(&storm->program, "durability", modes[mode]);
+}
+
 void storm_before_start(struct storm *storm)
 {
     storm->start_rule = 0;
@@ -291,6 +308,7 @@ void storm_tick(struct storm *storm)
     case FAULT_SHORT_WRITE:
         if (one_in(storm, 3)) break_disk(storm, fault);
         break;
+    case FAULT_RECONFIGURED: reconfigure(storm); break;
     case FAULT_FILE_ERROR:
         if (one_in(storm, 3)) break_files(storm);
         break;

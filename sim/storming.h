@@ -24,6 +24,9 @@ struct storm {
     bool scripted;        /* a crash that is armed stays so; after it the script decides */
     struct sim_cut armed; /* of the crash that is armed */
 
+    /* A power cut may take what was acknowledged: until a start in mode `always` is ready. */
+    bool lossy, ever_lossy;
+
     /* Of this life. */
     uint64_t rule, rule_hits; /* a failing disk, and its hits before */
     bool may_fail_log, may_fail_store, may_be_corrupt;
