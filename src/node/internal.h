@@ -107,8 +107,17 @@ struct node {
 /* start.c */
 MUST_USE enum err node_apply_tail(struct node *node, struct why *why);
 
-/* pipeline.c */
+static inline struct node *node_of(struct service *service)
+{
+    return CONTAINER_OF(service, struct node, service);
+}
+
+/* service.c */
 extern const struct service_ops node_service_ops;
+
+/* pipeline.c */
+void node_submit(struct service *service, struct call *call);
+void node_cancel(struct service *service, struct call *call);
 void node_run(struct node *node); /* apply what may be applied, answer what may be answered */
 /* Gives the payload an LSN and the call its place at the end of the order. False: refused by the
  * log. */
