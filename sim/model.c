@@ -45,10 +45,17 @@ static void item_release(struct model_item *item)
     buffer_release(&item->value);
 }
 
-static void key_free(struct model_key *key)
+void model_items_release(struct model_key *key)
 {
     for (size_t i = 0; i < key->count; i++) item_release(&key->items[i]);
     memory_free(key->items);
+    key->items = NULL;
+    key->count = key->capacity = 0;
+}
+
+static void key_free(struct model_key *key)
+{
+    model_items_release(key);
     buffer_release(&key->name);
     buffer_release(&key->text);
     memory_free(key);
@@ -153,6 +160,7 @@ static bool run_command(struct model *model, struct payload_reader *reader)
     }
     model_fn *run = model_string_command(command->name);
     if (run == NULL) run = model_collection_command(command->name);
+    if (run == NULL) run = model_move_command(command->name);
     if (run == NULL) return false;
     run(model, &model->args);
     return true;

@@ -66,14 +66,18 @@ struct model_item *model_item(struct model_key *key, struct bytes name); /* NULL
 struct model_item *model_item_insert(struct model_key *key, size_t at, struct bytes name);
 void model_item_remove(struct model_key *key, size_t at);
 
+void model_items_release(struct model_key *key); /* for a key that is in no database */
+
 void model_say_text(struct model *model, const char *line); /* "+OK", "-ERR ..." */
 void model_say_integer(struct model *model, int64_t value);
 void model_say_bulk(struct model *model, struct bytes bytes);
 void model_say_null(struct model *model);
 void model_say_array(struct model *model, size_t count);
 
-/* By its name ("set"); NULL: unknown. model_strings.c and model_collections.c */
+/* By its name ("set"); NULL: unknown. model_strings.c,
+ * model_collections.c, model_moves.c */
 model_fn *model_string_command(const char *name);
 model_fn *model_collection_command(const char *name);
+model_fn *model_move_command(const char *name);
 
 #endif

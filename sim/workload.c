@@ -93,19 +93,14 @@ struct row {
 };
 
 static const struct row strings[] = {
-    {"SET", 's', "v", 30, ROW_UNIQUE},
-    {"GET", 's', "", 30, ROW_READ},
-    {"SET", 's', "vN", 4, ROW_UNIQUE},
-    {"SET", 's', "vP", 8, ROW_UNIQUE | ROW_EXPIRY},
-    {"APPEND", 's', "v", 5, ROW_UNIQUE},
-    {"INCR", 'n', "", 10, 0},
-    {"GET", 'n', "", 5, ROW_READ},
-    {"DEL", 's', "u", 5, ROW_UNIQUE},
-    {"EXISTS", 's', "", 3, ROW_READ},
-    {"PEXPIRE", 's', "t", 4, ROW_EXPIRY},
-    {"PERSIST", 's', "", 2, ROW_EXPIRY},
-    {"RENAME", 's', "k", 2, 0},
-    {NULL, 0, NULL, 0, 0},
+    {"SET", 's', "v", 30, ROW_UNIQUE},   {"GET", 's', "", 30, ROW_READ},
+    {"SET", 's', "vN", 4, ROW_UNIQUE},   {"SET", 's', "vP", 8, ROW_UNIQUE | ROW_EXPIRY},
+    {"APPEND", 's', "v", 5, ROW_UNIQUE}, {"INCR", 'n', "", 10, 0},
+    {"GET", 'n', "", 5, ROW_READ},       {"DEL", 's', "u", 5, ROW_UNIQUE},
+    {"EXISTS", 's', "", 3, ROW_READ},    {"PEXPIRE", 's', "t", 4, ROW_EXPIRY},
+    {"PERSIST", 's', "", 2, ROW_EXPIRY}, {"RENAME", 's', "k", 2, 0},
+    {"MSET", 's', "vkv", 3, ROW_UNIQUE}, {"GETDEL", 's', "", 2, 0},
+    {"COPY", 's', "kC", 2, 0},           {NULL, 0, NULL, 0, 0},
 };
 
 static const struct row collections[] = {
@@ -142,11 +137,20 @@ static const struct row collections[] = {
     {"RENAME", 'l', "k", 1, 0},
     {"RENAME", 'z', "k", 1, 0},
     {"FLUSHDB", 0, "", 1, ROW_ALONE},
+    {"SWAPDB", 0, "D", 1, ROW_ALONE},
+    {"LMOVE", 'l', "kLL", 4, 0},
+    {"SMOVE", 'e', "km", 4, 0},
+    {"SUNIONSTORE", 'e', "kku", 2, ROW_UNIQUE},
+    {"COPY", 'h', "kC", 2, 0},
+    {"COPY", 'z', "kC", 1, 0},
+    {"COPY", 'l', "kC", 1, 0},
     {NULL, 0, NULL, 0, 0},
 };
 
 static const struct row waits[] = {
     {"BLPOP", 'l', "B", 20, ROW_UNIQUE | ROW_ALONE},
+    {"BLMOVE", 'l', "kLLT", 8, ROW_UNIQUE | ROW_ALONE},
+    {"LMOVE", 'l', "kLL", 2, 0},
     {"RPUSH", 'l', "v", 16, ROW_UNIQUE},
     {"LPUSH", 'l', "vv", 4, ROW_UNIQUE},
     {"LPOP", 'l', "", 3, 0},
@@ -231,6 +235,19 @@ static void say_form(struct workload *workload, const struct row *row, char lett
         drawn_format(words, "w%" PRIu64, ++workload->tags);
         drawn_format(words, "0.%03u", 20 + below(workload, 400));
         break;
+    case 'T': /* no two wait equally long */
+        drawn_format(words, "0.%03u%07" PRIu64, 20 + below(workload, 400), ++workload->tags);
+        break;
+    case 'L': say(workload, below(workload, 2) == 0 ? "LEFT" : "RIGHT"); break;
+    case 'C':
+        say(workload, "DB");
+        drawn_format(words, "%u", below(workload, 2));
+        say(workload, "REPLACE");
+        break;
+    case 'D':
+        say(workload, "0");
+        say(workload, "1");
+        break;
     default: break;
     }
 }
@@ -241,7 +258,7 @@ static struct drawn draw_row(struct workload *workload, const struct row *row)
     say(workload, row->name);
     if (row->type != 0) say_key(workload, row->type);
     for (const char *at = row->form; *at != '\0'; at++) say_form(workload, row, *at);
-    bool waiting = strcmp(row->name, "BLPOP") == 0;
+    bool waiting = row->name[0] == 'B';
     bool reading = (row->flags & ROW_READ) != 0;
     return (struct drawn){.kind = waiting   ? OP_WAIT
                                   : reading ? OP_READ

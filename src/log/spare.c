@@ -117,6 +117,8 @@ static void make_step(struct log *log, enum log_make_phase phase)
                                       .direct = log->options.direct,
                                       .size = phase == MAKE_FILL ? log->making.size : 0,
                                       .done = make_done};
+    /* Gone whatever the answer, and also when the log is let go before it comes. */
+    if (phase == MAKE_CLOSE) log->making.file = NULL;
     log_submit(log, &log->make);
 }
 
@@ -154,10 +156,7 @@ static void make_done(struct disk_request *request)
         make_step(log, MAKE_IDLE);
         make_finished(log);
         return;
-    case MAKE_CLOSE:
-        log->making.file = NULL;
-        make_step(log, MAKE_REMOVE);
-        return;
+    case MAKE_CLOSE: make_step(log, MAKE_REMOVE); return;
     case MAKE_REMOVE:
         make_step(log, MAKE_IDLE);
         log_spare_forget(log, &log->making);
