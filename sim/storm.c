@@ -213,8 +213,13 @@ void storm_stop(struct storm *storm)
 {
     talkers_relax(&storm->talkers, storm->talkers.relaxed);
     server_program_stop(&storm->program);
-    if (!storm_wait_down(storm, 120 * SIM_SECOND) && !storm_failed(storm)) {
-        sim_world_fail(storm->world, "clean stop: still up after two minutes");
+    bool down = storm_wait_down(storm, 30 * SIM_SECOND);
+    if (!down && storm->low && !storm_failed(storm)) {
+        storm_give_space(storm); /* what was admitted when there was space waits for it */
+        down = storm_wait_down(storm, 30 * SIM_SECOND);
+    }
+    if (!down && !storm_failed(storm)) {
+        sim_world_fail(storm->world, "clean stop: still up after half a minute");
         return;
     }
     if (!storm_failed(storm)) check_stopped(storm);

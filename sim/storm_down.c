@@ -24,13 +24,18 @@ static bool one_in(struct storm *storm, uint64_t n)
 
 /* --- What a start must survive --- */
 
-static void damage_slot(struct storm *storm, const struct probe *probe)
+/* One slot; the other one must be on the platter, else a power cut could take that one too. */
+static void damage_slot(struct storm *storm, const struct probe *seen, const struct probe *kept)
 {
-    if (!probe->slot_good[0] || !probe->slot_good[1]) return;
+    for (unsigned i = 0; i < LOG_SUPERBLOCK_SLOTS; i++) {
+        if (!seen->slot_good[i] || !kept->slot_good[i]) return;
+        if (seen->slot[i].sequence != kept->slot[i].sequence) return;
+    }
     const char *path = probe_slot_path((unsigned)storm_below(storm, 2));
     (void)sim_disk_damage(disk_of(storm), path, 0, LOG_SUPERBLOCK_BYTES,
                           one_in(storm, 2) ? SIM_DAMAGE_FLIP : SIM_DAMAGE_GARBAGE);
     storm->result->faults[FAULT_DAMAGE_SLOT]++;
+    sim_world_say(storm->world, "storm damage %s", path);
 }
 
 static void damage_above(struct storm *storm, const struct probe *probe)
@@ -156,16 +161,16 @@ bool storm_spoiling_found(struct storm *storm)
 void storm_while_down(struct storm *storm)
 {
     storm_heal(storm);
-    struct probe *probe = memory_zeroed(1, sizeof *probe);
-    probe_log(disk_of(storm), false, probe);
-    if (storm->on[FAULT_DAMAGE_SLOT] && one_in(storm, 2)) damage_slot(storm, probe);
-    if (storm->on[FAULT_DAMAGE_ABOVE] && one_in(storm, 2)) damage_above(storm, probe);
-    /* What else is recorded may still be lost with the power. */
-    probe_log(disk_of(storm), true, probe);
-    if (storm->on[FAULT_DAMAGE_BELOW] && one_in(storm, 2)) damage_below(storm, probe);
+    struct probe *probes = memory_zeroed(2, sizeof *probes), *seen = probes, *kept = probes + 1;
+    probe_log(disk_of(storm), false, seen);
+    probe_log(disk_of(storm), true, kept); /* what else is seen may be lost with the power */
+    if (storm->on[FAULT_DAMAGE_SLOT] && one_in(storm, 2)) damage_slot(storm, seen, kept);
+    if (storm->on[FAULT_DAMAGE_ABOVE] && one_in(storm, 2)) damage_above(storm, seen);
+    probe_log(disk_of(storm), true, kept);
+    if (storm->on[FAULT_DAMAGE_BELOW] && one_in(storm, 2)) damage_below(storm, kept);
     if (storm->on[FAULT_SPOILED] && storm->spoiled == NULL && one_in(storm, 2)) {
-        spoil(storm, probe);
+        spoil(storm, kept);
     }
-    memory_free(probe);
+    memory_free(probes);
     (void)sim_world_run_for(storm->world, storm_below(storm, 300 * SIM_MILLISECOND));
 }

@@ -186,12 +186,17 @@ static void break_disk(struct storm *storm, enum storm_fault which)
     count(storm, which);
 }
 
+void storm_give_space(struct storm *storm)
+{
+    sim_disk_set_capacity(disk_of(storm), UINT64_C(1) << 40);
+    storm->low = false; /* talkers stay relaxed until the life's end */
+}
+
 static void no_space(struct storm *storm)
 {
     struct sim_disk *disk = disk_of(storm);
     if (storm->low) {
-        sim_disk_set_capacity(disk, UINT64_C(1) << 40);
-        storm->low = false; /* talkers stay relaxed until the life's end */
+        storm_give_space(storm);
         return;
     }
     sim_disk_set_capacity(disk, sim_disk_used(disk) + storm_below(storm, 600 << 10));

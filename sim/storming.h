@@ -61,6 +61,7 @@ bool storm_start_failed(struct storm *storm);
 void storm_life_begins(struct storm *storm);
 void storm_tick(struct storm *storm);
 void storm_calm_before_end(struct storm *storm);
+void storm_give_space(struct storm *storm);
 void storm_heal(struct storm *storm);
 /* storm_down.c */
 void storm_while_down(struct storm *storm);

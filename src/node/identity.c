@@ -9,7 +9,8 @@
  *
  * It is written to a temporary name, synced, renamed and its directory synced before anything else
  * is made in the directory. So a directory with other files of ours and no identity has lost it,
- * and is refused. */
+ * and is refused. An identity that is still alone there is written again at the next start: the
+ * sync of its name may have failed, and then it is only seen, until the power goes. */
 #include "node/identity.h"
 
 #include <inttypes.h>
@@ -100,9 +101,10 @@ enum err identity_read(struct disk *disk, const char *directory, struct identity
     return err;
 }
 
-/* Whether the directory holds anything that is not left over from making an identity. */
-static enum err directory_is_empty(struct disk *disk, const char *directory, bool *empty,
-                                   struct why *why)
+/* Whether the directory holds nothing but what is left over from making an identity, and `beside`
+ * (NULL: nothing). */
+static enum err directory_is_empty(struct disk *disk, const char *directory, const char *beside,
+                                   bool *empty, struct why *why)
 {
     struct buffer names;
     buffer_init(&names);
@@ -114,7 +116,8 @@ static enum err directory_is_empty(struct disk *disk, const char *directory, boo
     *empty = true;
     for (size_t at = 0; err == ERR_OK && at < names.size;) {
         const char *name = (const char *)names.data + at;
-        if (strcmp(name, identity_temporary) != 0 && strcmp(name, "lock") != 0) *empty = false;
+        bool known = strcmp(name, identity_temporary) == 0 || strcmp(name, "lock") == 0;
+        if (!known && (beside == NULL || strcmp(name, beside) != 0)) *empty = false;
         at += strlen(name) + 1;
     }
     buffer_release(&names);
@@ -150,13 +153,23 @@ static enum err identity_write(struct disk *disk, const char *directory,
     return ERR_OK;
 }
 
+/* Writes one that is alone in its directory again. */
+static enum err identity_confirm(struct disk *disk, const char *directory,
+                                 const struct identity *identity, struct why *why)
+{
+    bool alone = false;
+    enum err err = directory_is_empty(disk, directory, identity_name, &alone, why);
+    if (err != ERR_OK || !alone) return err;
+    return identity_write(disk, directory, identity, why);
+}
+
 enum err identity_probe(struct disk *disk, const char *directory, struct identity *identity,
                         struct why *why)
 {
     enum err err = identity_read(disk, directory, identity, why);
     if (err != ERR_NOT_FOUND) return err;
     bool empty = false;
-    err = directory_is_empty(disk, directory, &empty, why);
+    err = directory_is_empty(disk, directory, NULL, &empty, why);
     if (err != ERR_OK) return err;
     if (empty) return why_fail(why, ERR_NOT_FOUND, "%s is empty", directory);
     return why_fail(why, ERR_REFUSED,
@@ -170,6 +183,7 @@ enum err identity_open(struct disk *disk, struct entropy *entropy, const char *d
 {
     *made = false;
     enum err err = identity_probe(disk, directory, identity, why);
+    if (err == ERR_OK) return identity_confirm(disk, directory, identity, why);
     if (err != ERR_NOT_FOUND) return err;
     struct identity fresh;
     entropy_fill(entropy, &fresh, sizeof fresh);

@@ -194,3 +194,22 @@ TEST(node_identity, a_crash_at_any_operation_leaves_the_same_identity_or_none)
         }
     }
 }
+
+/* The reported seed: test/seeds/identity_only_seen.txt. */
+TEST(node_identity, one_whose_name_could_not_be_synced_is_written_again_before_it_is_used)
+{
+    struct bench bench = bench_with_directory();
+    struct identity first, second, third;
+    struct why why;
+    bool made = false;
+    const struct sim_fault fault = {.ops = 1 << DISK_SYNC_DIR, .hits = 1, .kind = SIM_FAULT_ERROR};
+    (void)sim_disk_fault(bench.hands, &fault);
+    assert_int_equal(open_it(&bench, &first, &made, &why), ERR_IO);
+    assert_int_equal(open_it(&bench, &second, &made, &why), ERR_OK); /* it is seen */
+    assert_false(made);
+    bench_cut(&bench, SIM_KEEP_NOTHING, 0);
+    assert_int_equal(open_it(&bench, &third, &made, &why), ERR_OK);
+    assert_false(made);
+    assert_memory_equal(&second, &third, sizeof second);
+    bench_close(&bench);
+}
