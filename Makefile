@@ -235,7 +235,8 @@ CHECK_STEPS = \
   'style: $(style)' \
   'style-self: scripts/check-style --self-test' \
   'unit: scripts/run-unit $(TESTS)' \
-  'sim: $(SIM) run --seeds $(CHECK_SEEDS)'
+  'sim: $(SIM) run --seeds $(CHECK_SEEDS)' \
+  'sim-seeds: $(SIM) seeds $(sort $(wildcard test/seeds/*.txt))'
 check_needs := $(TIDEMARK) $(TESTS) $(SIM)
 
 .PHONY: check

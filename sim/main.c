@@ -4,6 +4,10 @@
  *     sim run --seeds FROM..TO [--workload NAME] [--trace]
  *     sim crash [--script NAME] [--deep]
  *     sim plants [NAME]
+ *     sim seeds FILE ...
+ *
+ * A seed that once found a defect is kept in a file of test/seeds/, whose first line is `seed N`,
+ * or `seed N WORKLOAD`; what follows is for people.
  *
  * Exit status 0: everything passed. The last line is `N passed, N failed`. */
 #include <inttypes.h>
@@ -31,7 +35,8 @@ static int usage(void)
     fprintf(stderr,
             "Usage: sim run --seeds FROM..TO [--workload strings|mixed|waits|registers] [--trace]\n"
             "       sim crash [--script NAME] [--deep]\n"
-            "       sim plants [NAME]\n");
+            "       sim plants [NAME]\n"
+            "       sim seeds FILE ...\n");
     return 2;
 }
 
@@ -187,11 +192,43 @@ static int plants(int count, char **words)
     return result.missed == 0 && result.caught > 0 ? 0 : 1;
 }
 
+/* False: the file cannot be read, or does not begin with a seed. */
+static bool read_seed(const char *path, struct storm_options *out)
+{
+    char line[100] = "", name[40] = "";
+    FILE *file = fopen(path, "r");
+    if (file == NULL) return false;
+    bool read = fgets(line, sizeof line, file) != NULL;
+    (void)fclose(file);
+    *out = (struct storm_options){.workload = -1};
+    int fields = read ? sscanf(line, "seed %" SCNu64 " %39s", &out->seed, name) : 0;
+    enum workload_kind kind = WORKLOAD_MIXED;
+    if (fields == 2 && !workload_by_name(name, &kind)) return false;
+    if (fields == 2) out->workload = (int)kind;
+    return fields >= 1;
+}
+
+static int seeds(int count, char **paths)
+{
+    int failed = 0;
+    for (int i = 0; i < count; i++) {
+        struct storm_options options;
+        struct storm_result result = {.failure = "not a file with a seed"};
+        if (read_seed(paths[i], &options)) storm_run(&options, &result);
+        if (result.failure[0] == '\0') continue;
+        printf("%s: %s\n", paths[i], result.failure);
+        failed++;
+    }
+    printf("%d passed, %d failed\n", count - failed, failed);
+    return failed == 0 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) return usage();
     if (strcmp(argv[1], "run") == 0) return run(argc - 2, argv + 2);
     if (strcmp(argv[1], "crash") == 0) return crash(argc - 2, argv + 2);
+    if (strcmp(argv[1], "seeds") == 0) return seeds(argc - 2, argv + 2);
     if (strcmp(argv[1], "plants") == 0) return plants(argc - 2, argv + 2);
     return usage();
 }

@@ -195,7 +195,7 @@ TEST(node_identity, a_crash_at_any_operation_leaves_the_same_identity_or_none)
     }
 }
 
-/* The reported seed: test/seeds/identity_only_seen.txt. */
+/* Found by simulation: the power took a name that a start before had only seen. */
 TEST(node_identity, one_whose_name_could_not_be_synced_is_written_again_before_it_is_used)
 {
     struct bench bench = bench_with_directory();
