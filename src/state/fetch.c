@@ -47,7 +47,7 @@ enum err state_fetch(struct state *state, struct keyspace *space, struct bytes n
 {
     *record = table_find(&space->keys, hash, name);
     if (*record != NULL) {
-        (*record)->used = true;
+        if (!(*record)->used) (*record)->used = true; /* most often no line is written */
         return ERR_OK;
     }
     if (state_is_complete(state, space)) return ERR_OK;

@@ -10,6 +10,7 @@
  * No space: the generation stays frozen and the next flush tries the same run again. */
 #include "base/memory.h"
 #include "base/plant.h"
+#include "base/trace.h"
 #include "state/core.h"
 #include "state/sort.h"
 
@@ -256,6 +257,11 @@ static void verified(struct flush_job *job, struct bytes value)
     }
     state->flushed = state->frozen.mark;
     state->phase = FROZEN_THAWING;
+    trace_event(state->trace, TRACE_VERBOSE, "state", "flushed",
+                "lsn=%llu bytes=%llu collections=%zu ranges=%zu",
+                (unsigned long long)state->flushed.lsn.at,
+                (unsigned long long)generation_bytes(&state->frozen), state->frozen.count,
+                state->frozen.range_count);
     job_end(job, ERR_OK);
 }
 
@@ -356,11 +362,14 @@ static void thaw_record(struct state *state, struct keyspace *space, struct reco
 /* Returns what is left of `limit`. */
 static size_t thaw_keys(struct state *state, size_t limit)
 {
+    enum { AHEAD = 8 };
     for (struct list *node = state->spaces.next; node != &state->spaces; node = node->next) {
         struct keyspace *space = CONTAINER_OF(node, struct keyspace, node);
         if (space->frozen.at == NULL) continue;
         for (; limit > 0 && space->frozen.count > 0; limit--) {
-            thaw_record(state, space, space->frozen.at[--space->frozen.count].record);
+            const struct change *next = &space->frozen.at[--space->frozen.count];
+            if (space->frozen.count >= AHEAD) __builtin_prefetch((next - AHEAD)->record);
+            thaw_record(state, space, next->record);
         }
         if (space->frozen.count == 0) changes_release(&space->frozen);
     }

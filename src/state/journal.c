@@ -4,6 +4,8 @@
 #include "base/memory.h"
 #include "state/core.h"
 
+enum { JOURNAL_KEPT = 16 << 10 }; /* changes that there is room for between evaluations */
+
 void journal_release(struct journal *journal)
 {
     memory_free(journal->keys);
@@ -61,29 +63,37 @@ static void cell_log(struct state *state, struct undo_cell undo)
     journal->cells[journal->cell_count++] = undo;
 }
 
-static struct cell *strand_change(struct state *state, struct strand *strand, struct cell *in,
-                                  const struct cell *out)
+static struct cell *strand_in(struct state *state, struct strand *strand, struct cell *cell)
 {
-    if (in != NULL && in->tail_size > state->active.tail_max)
-        state->active.tail_max = in->tail_size;
+    struct generation *active = &state->active;
+    if (cell->tail_size > active->tail_max) active->tail_max = cell->tail_size;
+    active->strand_bytes -= strand->bytes;
+    struct cell *was = strand_put(strand, cell);
+    active->strand_bytes += strand->bytes;
+    return was;
+}
+
+static struct cell *strand_out(struct state *state, struct strand *strand, struct place place)
+{
     state->active.strand_bytes -= strand->bytes;
-    struct cell *was = in != NULL ? strand_put(strand, in)
-                                  : strand_take(strand, out->order, cell_tail(out));
+    struct cell *was = strand_take(strand, place.order, place.tail);
     state->active.strand_bytes += strand->bytes;
     return was;
 }
 
-void journal_cell(struct state *state, struct strand *strand, struct cell *cell)
+const struct cell *journal_cell(struct state *state, struct strand *strand, struct cell *cell)
 {
-    struct cell *old = strand_change(state, strand, cell, NULL);
+    struct cell *old = strand_in(state, strand, cell);
     cell_log(state, (struct undo_cell){strand, old, cell});
+    return old;
 }
 
-void journal_cell_out(struct state *state, struct strand *strand, const struct cell *cell)
+const struct cell *journal_cell_out(struct state *state, struct strand *strand, uint64_t order,
+                                    struct bytes tail)
 {
-    struct cell *old = strand_change(state, strand, NULL, cell);
-    MUST(old == cell);
-    cell_log(state, (struct undo_cell){strand, old, NULL});
+    struct cell *old = strand_out(state, strand, (struct place){order, tail});
+    if (old != NULL) cell_log(state, (struct undo_cell){strand, old, NULL});
+    return old;
 }
 
 void journal_drop(struct state *state, struct dropped dropped)
@@ -136,7 +146,9 @@ void journal_undo(struct state *state)
     }
     while (journal->cell_count > 0) {
         struct undo_cell *undo = &journal->cells[--journal->cell_count];
-        struct cell *was = strand_change(state, undo->strand, undo->old, undo->new);
+        struct cell *was = undo->old != NULL
+                               ? strand_in(state, undo->strand, undo->old)
+                               : strand_out(state, undo->strand, cell_place(undo->new));
         MUST(was == undo->new);
         memory_free(was);
     }
@@ -200,7 +212,7 @@ static void keep_dropped(struct state *state, const struct dropped *dropped)
                                  bytes_of(value, sizeof value));
     cell->fresh = true; /* a version is queued once */
     struct strand *queue = generation_get(&state->active, LAYOUT_QUEUE, 0, (struct version){0});
-    memory_free(strand_change(state, queue, cell, NULL));
+    memory_free(strand_in(state, queue, cell)); /* two keys of one version: only if it is broken */
     state->queue_is_empty = false;
 }
 
@@ -240,4 +252,5 @@ void journal_keep(struct state *state)
     if (spaces_changed) keep_databases(state);
     journal->key_count = journal->cell_count = journal->dropped_count = 0;
     journal->databases_saved = 0;
+    if (journal->key_capacity + journal->cell_capacity > JOURNAL_KEPT) journal_release(journal);
 }

@@ -50,10 +50,12 @@ bool journal_is_empty(const struct journal *journal);
 /* Puts `new` (NULL: nothing) where `old` (NULL: nothing) stands in the table. Takes `new`. */
 void journal_key(struct state *state, struct keyspace *space, struct record *old,
                  struct record *new);
-/* Puts the cell into the strand of the active generation, over what stood there. Takes it. */
-void journal_cell(struct state *state, struct strand *strand, struct cell *cell);
-/* Takes the cell, which is there, out. */
-void journal_cell_out(struct state *state, struct strand *strand, const struct cell *cell);
+/* Puts the cell into the strand of the active generation, over what stood there, which is returned
+ * (NULL: nothing). Takes the cell. */
+const struct cell *journal_cell(struct state *state, struct strand *strand, struct cell *cell);
+/* Takes out what stands there and returns it, borrowed until the end; NULL: nothing. */
+const struct cell *journal_cell_out(struct state *state, struct strand *strand, uint64_t order,
+                                    struct bytes tail);
 void journal_drop(struct state *state, struct dropped dropped);
 /* To be called before the keyspace of a database changes, or what is in its meta. */
 void journal_database(struct state *state, unsigned database);

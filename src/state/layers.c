@@ -70,24 +70,19 @@ static struct strand *active_strand(struct layers *layers, struct state *state)
 
 void layers_put(struct layers *layers, struct state *state, struct cell *cell, bool known_absent)
 {
-    struct strand *strand = active_strand(layers, state);
-    const struct cell *old = strand_find(strand, cell->order, cell_tail(cell));
+    const struct cell *old = journal_cell(state, active_strand(layers, state), cell);
     cell->fresh = is_fresh(layers, cell, old, known_absent);
-    journal_cell(state, strand, cell);
 }
 
 void layers_remove(struct layers *layers, struct state *state, uint64_t order, struct bytes tail)
 {
     const struct cell *old = NULL;
-    if (layers->active != NULL) old = strand_find(layers->active, order, tail);
-    if (old != NULL && old->fresh) {
-        journal_cell_out(state, layers->active, old);
-        return;
-    }
+    if (layers->active != NULL) old = journal_cell_out(state, layers->active, order, tail);
+    if (old != NULL && old->fresh) return;
     if (layers->frozen == NULL && !layers->stored) return;
     struct cell *cell = cell_new(order, tail, (struct bytes){0});
     cell->absent = true;
-    journal_cell(state, active_strand(layers, state), cell);
+    (void)journal_cell(state, active_strand(layers, state), cell);
 }
 
 /* --- Walks over a strand --- */

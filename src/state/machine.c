@@ -9,9 +9,10 @@
 
 enum {
     ENTRY_REPLAY_BYTES = 64, /* what replaying an entry costs beside its payload */
-    THAW_AN_ENTRY = 16,      /* records, and one more for each so many bytes of payload: */
-    THAW_BYTES = 64,
-    STAGE_KEPT_BYTES = 64 << 10, /* of the room for a staged record, between evaluations */
+    THAW_AN_ENTRY = 4,       /* records: as many as an entry makes, and some more; and one for */
+    THAW_BYTES = 128,        /* each so many bytes of its payload. tidy() does most */
+    SCRATCH_KEPT_BYTES = 256 << 10, /* of each scratch buffer, between evaluations */
+    SCRATCH_KEPT_WORDS = 16 << 10,
 };
 
 static const struct state *state_of_const(const struct machine *machine)
@@ -66,6 +67,24 @@ static uint64_t query_seed(struct state *state, const struct query *query)
     memcpy(seed, state->applied.history.id, 16);
     store_le64(seed + 16, ++state->queries);
     return checksum64(bytes_of(seed, sizeof seed), 1);
+}
+
+static void buffer_trim(struct buffer *buffer)
+{
+    if (buffer->capacity <= SCRATCH_KEPT_BYTES) return;
+    buffer_release(buffer);
+    buffer_init(buffer);
+}
+
+/* What one evaluation borrowed goes; what a large one made grow is given back. */
+static void evaluation_end(struct state *state)
+{
+    arena_clear(&state->arena);
+    buffer_trim(&state->key_scratch);
+    buffer_trim(&state->value_scratch);
+    if (state->args.capacity <= SCRATCH_KEPT_WORDS) return;
+    args_release(&state->args);
+    args_init(&state->args);
 }
 
 static void tell_events(const struct tx_inside *inside)
@@ -214,11 +233,7 @@ static enum err state_apply(struct machine *machine, const struct entry *entry, 
         else journal_undo(state);
         outcome->reply->ops->rewind(outcome->reply, place);
     }
-    arena_clear(&state->arena);
-    if (state->stage.capacity > STAGE_KEPT_BYTES) {
-        buffer_clear(&state->stage);
-        buffer_shrink(&state->stage, STAGE_KEPT_BYTES);
-    }
+    evaluation_end(state);
     if (state->phase == FROZEN_THAWING) {
         state_thaw(state, THAW_AN_ENTRY + entry->payload.size / THAW_BYTES);
     }
@@ -241,7 +256,7 @@ static enum err state_query(struct machine *machine, const struct query *query,
     MUST(inside.staged == NULL && journal_is_empty(&state->journal));
     if (err == ERR_PENDING) state->pending_seed = seed;
     if (err != ERR_OK) outcome->reply->ops->rewind(outcome->reply, place);
-    arena_clear(&state->arena);
+    evaluation_end(state);
     if (state->cache_bytes > state->cache_bytes_max) state_evict(state);
     return err;
 }

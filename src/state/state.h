@@ -22,7 +22,7 @@ struct state_options {
 /* Opens the machine over `store`, which is borrowed. The store is closed before the machine, since
  * its thread may be reading from here (a flush under way). Blocks: start-up only. On failure
  * *machine is NULL. ERR_REFUSED: the store's history is another one; ERR_CORRUPT, ERR_IO. `clock`
- * only paces and is seen by no evaluation; it and `trace` may be NULL. */
+ * is seen by no evaluation but a planted bug's; it and `trace` may be NULL. */
 MUST_USE enum err state_open(struct machine **machine, struct store *store, struct clock *clock,
                              const struct state_options *options, struct trace *trace,
                              struct why *why);

@@ -15,6 +15,12 @@ enum {
     DIRECTORY_KEYS_MIN = 16, /* objects for each pointer of the directory, before it may double */
 };
 
+/* What the directory knows of a segment. */
+struct way {
+    struct segment *segment;
+    uint8_t depth, bits; /* as the segment has them */
+};
+
 struct slot {
     uint64_t hash;
     void *object; /* NULL: empty */
@@ -77,7 +83,7 @@ static size_t segment_share(const struct table *table, const struct segment *seg
 void table_release(struct table *table)
 {
     for (size_t i = 0; i < directory_size(table);) {
-        struct segment *segment = table->directory[i];
+        struct segment *segment = table->directory[i].segment;
         i += segment_share(table, segment);
         segment_free(table, segment);
     }
@@ -90,10 +96,12 @@ static size_t directory_index(const struct table *table, uint64_t hash)
     return (size_t)(hash >> (TABLE_HASH_BITS - table->depth));
 }
 
-/* The first slot at or behind the home of `hash` that is empty or has a hash at or above it. */
-static uint32_t segment_search(const struct segment *segment, uint64_t hash)
+/* The first slot at or behind the home of `hash` that is empty or has a hash at or above it. The
+ * shape comes from the directory: the segment's own first line need not be fetched. */
+static uint32_t segment_search(struct way way, uint64_t hash)
 {
-    uint32_t i = home_of(hash, segment->depth, segment->bits);
+    const struct segment *segment = way.segment;
+    uint32_t i = home_of(hash, way.depth, way.bits);
     while (segment->at[i].object != NULL && segment->at[i].hash < hash) i++;
     return i;
 }
@@ -101,8 +109,9 @@ static uint32_t segment_search(const struct segment *segment, uint64_t hash)
 void *table_find(const struct table *table, uint64_t hash, struct bytes name)
 {
     if (table->count == 0) return NULL;
-    const struct segment *segment = table->directory[directory_index(table, hash)];
-    for (uint32_t i = segment_search(segment, hash);
+    struct way way = table->directory[directory_index(table, hash)];
+    const struct segment *segment = way.segment;
+    for (uint32_t i = segment_search(way, hash);
          segment->at[i].object != NULL && segment->at[i].hash == hash; i++) {
         /* It is the one, most likely: its later lines come while the first is waited for. */
         __builtin_prefetch((const char *)segment->at[i].object + 64);
@@ -115,8 +124,9 @@ void *table_find(const struct table *table, uint64_t hash, struct bytes name)
 static struct slot *slot_of(const struct table *table, uint64_t hash, const void *object)
 {
     MUST(table->count > 0);
-    struct segment *segment = table->directory[directory_index(table, hash)];
-    uint32_t i = segment_search(segment, hash);
+    struct way way = table->directory[directory_index(table, hash)];
+    struct segment *segment = way.segment;
+    uint32_t i = segment_search(way, hash);
     while (segment->at[i].object != object) {
         MUST(segment->at[i].object != NULL && segment->at[i].hash == hash);
         i++;
@@ -183,13 +193,14 @@ static void directory_point(struct table *table, size_t at, struct segment *segm
 {
     size_t share = segment_share(table, segment);
     size_t first = at & ~(share - 1);
-    for (size_t i = 0; i < share; i++) table->directory[first + i] = segment;
+    struct way way = {segment, segment->depth, segment->bits};
+    for (size_t i = 0; i < share; i++) table->directory[first + i] = way;
 }
 
 static void directory_double(struct table *table)
 {
     size_t size = directory_size(table);
-    struct segment **directory = memory_alloc(2 * size * sizeof *directory);
+    struct way *directory = memory_alloc(2 * size * sizeof *directory);
     for (size_t i = 0; i < size; i++) directory[2 * i] = directory[2 * i + 1] = table->directory[i];
     memory_free(table->directory);
     table->directory = directory;
@@ -199,7 +210,7 @@ static void directory_double(struct table *table)
 
 static void segment_split(struct table *table, size_t at)
 {
-    struct segment *old = table->directory[at];
+    struct segment *old = table->directory[at].segment;
     if (old->depth == table->depth) {
         directory_double(table);
         at *= 2;
@@ -222,7 +233,7 @@ static void segment_split(struct table *table, size_t at)
 
 static void segment_grow(struct table *table, size_t at, unsigned bits, uint32_t spare)
 {
-    struct segment *old = table->directory[at];
+    struct segment *old = table->directory[at].segment;
     struct segment *new = segment_copy(table, (struct part[2]){{old, 0, old->size}},
                                        (struct shape){old->depth, bits, spare});
     directory_point(table, at, new);
@@ -240,7 +251,7 @@ static bool may_split(const struct table *table, const struct segment *segment)
 
 static void make_room(struct table *table, size_t at)
 {
-    const struct segment *segment = table->directory[at];
+    const struct segment *segment = table->directory[at].segment;
     uint32_t homes = UINT32_C(1) << segment->bits;
     uint32_t spare = segment->size - homes - 1;
     table->changes++;
@@ -260,9 +271,9 @@ static bool segment_is_full(const struct segment *segment)
 
 static void table_begin(struct table *table)
 {
-    table->directory = memory_alloc(sizeof(struct segment *));
-    table->directory[0] = segment_new(table, 0, SEGMENT_BITS_MIN, spare_of(SEGMENT_BITS_MIN));
-    table->bytes += sizeof(struct segment *);
+    table->directory = memory_alloc(sizeof(struct way));
+    directory_point(table, 0, segment_new(table, 0, SEGMENT_BITS_MIN, spare_of(SEGMENT_BITS_MIN)));
+    table->bytes += sizeof(struct way);
 }
 
 void table_insert(struct table *table, uint64_t hash, struct bytes name, void *object)
@@ -270,8 +281,8 @@ void table_insert(struct table *table, uint64_t hash, struct bytes name, void *o
     if (table->directory == NULL) table_begin(table);
     for (;;) {
         size_t at = directory_index(table, hash);
-        struct segment *segment = table->directory[at];
-        uint32_t i = segment_search(segment, hash);
+        struct segment *segment = table->directory[at].segment;
+        uint32_t i = segment_search(table->directory[at], hash);
         while (segment->at[i].object != NULL && segment->at[i].hash == hash &&
                table->compare(segment->at[i].object, name) < 0) {
             i++;
@@ -296,13 +307,13 @@ void table_insert(struct table *table, uint64_t hash, struct bytes name, void *o
 /* Two halves that have become nearly empty are one again. */
 static void segment_merge(struct table *table, size_t at)
 {
-    struct segment *segment = table->directory[at];
+    struct segment *segment = table->directory[at].segment;
     if (segment->depth == 0 || segment->count > (UINT32_C(1) << SEGMENT_BITS) / 8) return;
     size_t share = segment_share(table, segment);
     size_t first = at & ~(share - 1);
     size_t low_at = first & ~share;
-    struct segment *low = table->directory[low_at];
-    struct segment *high = table->directory[low_at + share];
+    struct segment *low = table->directory[low_at].segment;
+    struct segment *high = table->directory[low_at + share].segment;
     if (low->depth != high->depth || low->count + high->count > (UINT32_C(1) << SEGMENT_BITS) / 4)
         return;
     struct shape shape = {low->depth - 1U, SEGMENT_BITS, spare_of(SEGMENT_BITS)};
@@ -316,7 +327,7 @@ static void segment_merge(struct table *table, size_t at)
 void table_remove(struct table *table, uint64_t hash, const void *object)
 {
     size_t at = directory_index(table, hash);
-    struct segment *segment = table->directory[at];
+    struct segment *segment = table->directory[at].segment;
     uint32_t i = (uint32_t)(slot_of(table, hash, object) - segment->at);
     for (;; i++) {
         struct slot *next = &segment->at[i + 1];
@@ -339,7 +350,7 @@ static void *cursor_settle(struct table_cursor *cursor)
 {
     const struct table *table = cursor->table;
     while (cursor->at < directory_size(table)) {
-        const struct segment *segment = table->directory[cursor->at];
+        const struct segment *segment = table->directory[cursor->at].segment;
         for (; cursor->slot < segment->size; cursor->slot++) {
             const struct slot *slot = &segment->at[cursor->slot];
             if (slot->object == NULL) continue;
@@ -385,7 +396,9 @@ void table_check_deep(const struct table *table)
     size_t count = 0;
     uint64_t last = 0;
     for (size_t at = 0; at < directory_size(table);) {
-        const struct segment *segment = table->directory[at];
+        const struct segment *segment = table->directory[at].segment;
+        MUST(table->directory[at].depth == segment->depth);
+        MUST(table->directory[at].bits == segment->bits);
         MUST(segment->at[segment->size - 1].object == NULL);
         size_t here = 0;
         for (uint32_t i = 0; i < segment->size; i++) {

@@ -20,10 +20,10 @@
 /* Compares the object's name with `name`: <0, 0, >0. Called for equal hashes only. */
 typedef int table_compare(const void *object, struct bytes name);
 
-struct segment;
+struct way;
 
 struct table {
-    struct segment **directory;
+    struct way *directory;
     table_compare *compare;
     uint64_t changes; /* of the places of objects, for cursors */
     size_t count;

@@ -233,10 +233,18 @@ void tx_finish(struct tx *tx)
 
 static void stage(struct tx *tx, const struct key *key, uint64_t hash, struct record *old)
 {
+    enum { STAGED_BYTES_MAX = 64 << 10 };
     struct tx_inside *inside = tx->inside;
     struct buffer *room = &inside->state->stage;
+    size_t bytes = record_bytes_of(key->name.size, record_value_size(key));
+    if (bytes > STAGED_BYTES_MAX) { /* to copy it twice would cost more than the journal */
+        struct record *new = memory_alloc(bytes);
+        record_write(new, key, hash);
+        put_record(tx, key->database, old, new);
+        return;
+    }
     buffer_clear(room);
-    void *at = buffer_reserve(room, record_bytes_of(key->name.size, record_value_size(key)));
+    void *at = buffer_reserve(room, bytes);
     inside->staged = at;
     inside->staged_over = old;
     inside->staged_in = key->database;
