@@ -75,11 +75,9 @@ static void bench_open(struct bench *bench)
     struct memory_disk *disk = &bench->disk;
     memory_disk_init(disk, KEPT_BYTES); /* the headers; batches are thrown away */
     bench->listener = (struct log_listener){advanced, failed};
-    must(log_create(&disk->base, "bench", &options, (struct history){{1}}, &disk->entropy, &why),
-         &why);
-    must(log_open(&bench->log, &disk->base, &disk->clock, &disk->entropy, NULL, "bench", &options,
-                  &bench->listener, &found, &why),
-         &why);
+    struct log_site site = memory_site(disk, "bench", &bench->listener);
+    must(log_create(&site, &options, (struct history){{1}}, &why), &why);
+    must(log_open(&bench->log, &site, &options, &found, &why), &why);
     must(log_promise(bench->log, (struct epoch){1, 1}, &why), &why);
 }
 

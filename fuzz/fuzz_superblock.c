@@ -15,6 +15,7 @@ static void decode(const uint8_t bytes[LOG_SUPERBLOCK_BYTES])
             continue;
         }
         MUST(superblock.floor.at >= 1 && superblock.floor.at <= superblock.durable.at + 1);
+        MUST(superblock.newest.at >= superblock.floor.at && superblock.newest_sequence >= 1);
         MUST(superblock.state >= LOG_MAKING && superblock.state <= LOG_CLEAN);
         uint8_t again[LOG_SUPERBLOCK_BYTES];
         log_superblock_encode(&superblock, slot, again);

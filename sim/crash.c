@@ -34,12 +34,16 @@ static const struct script scripts[] = {
     {"everysec", WORKLOAD_MIXED, CONFIG_DURABILITY_EVERYSEC, false, false, true, 64 << 10, 8 << 10,
      1500, 2, 1, 40 * SIM_MILLISECOND, false},
 };
-enum { SCRIPTS = sizeof scripts / sizeof scripts[0] };
+enum {
+    SCRIPTS = sizeof scripts / sizeof scripts[0],
+    LOSING_VARIANT = 3, /* with the power cut right behind the operation */
+};
 
 /* Where to crash; UINT64_MAX: nowhere. The second one counts from the start after the first. */
 struct point {
     uint64_t io, again_io;
     unsigned variant, again_variant;
+    bool loses; /* after the last crash the newest segment of the log is removed */
 };
 
 struct course {
@@ -109,13 +113,16 @@ static void recover(struct storm *storm, const struct point *point, struct cours
     struct sim_node *node = storm->program.node;
     course->crashed = true;
     storm_crashed(storm, storm->armed);
+    bool again = point->again_io != UINT64_MAX;
+    if (point->loses && !again) storm_lose_newest(storm);
     uint64_t from = sim_node_io(node);
-    if (point->again_io != UINT64_MAX) arm_at(storm, from + point->again_io, point->again_variant);
+    if (again) arm_at(storm, from + point->again_io, point->again_variant);
     if (storm_start(storm)) {
         course->recovery_io = sim_node_io(node) - from;
         sim_node_crash(node, (struct sim_cut){SIM_KEEP_CACHE, 0});
     } else if (!storm_failed(storm)) {
         storm_crashed(storm, storm->armed);
+        if (point->loses) storm_lose_newest(storm);
     }
 }
 
@@ -167,8 +174,9 @@ static void run_point(struct walk *walk, const struct point *point, struct cours
                        point->again_io, point->again_variant);
     }
     (void)snprintf(result->failure, sizeof result->failure,
-                   "script %s crashed at I/O %" PRIu64 " variant %u%s: %.500s", walk->script->name,
-                   point->io, point->variant, again, storm.failure);
+                   "script %s crashed at I/O %" PRIu64 " variant %u%s%s: %.500s",
+                   walk->script->name, point->io, point->variant, again,
+                   point->loses ? ", newest segment removed" : "", storm.failure);
 }
 
 /* Crashes again in the recovery from this point. */
@@ -196,7 +204,7 @@ static void run_again(struct walk *walk, struct point point, uint64_t recovery_i
 
 static void run_all(struct walk *walk)
 {
-    struct point point = {UINT64_MAX, UINT64_MAX, 0, 0};
+    struct point point = {.io = UINT64_MAX, .again_io = UINT64_MAX};
     struct course whole, course;
     run_point(walk, &point, &whole);
     struct sim_crash crash;
@@ -206,6 +214,12 @@ static void run_all(struct walk *walk)
             run_point(walk, &point, &course);
             if (course.crashed) run_again(walk, point, course.recovery_io);
         }
+        point.variant = LOSING_VARIANT;
+        point.loses = true;
+        if (is_over(walk)) return;
+        run_point(walk, &point, &course);
+        if (course.crashed) run_again(walk, point, course.recovery_io);
+        point.loses = false;
     }
 }
 

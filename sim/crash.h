@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* crash: exhaustive crash points. A script runs once to count its I/O operations; then it is run
  * again for every operation and every variant of what is left (sim_crash_variant), crashed there,
- * started, checked; and crashed once more during that recovery. */
+ * started, checked; and crashed once more during that recovery. In one variant more the newest
+ * segment of the log is gone after the last crash: refused, or nothing acknowledged is missing. */
 #ifndef SIM_CRASH_H
 #define SIM_CRASH_H
 

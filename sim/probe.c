@@ -81,6 +81,7 @@ void probe_log(struct sim_disk *disk, bool kept, struct probe *probe)
     uint64_t offset = LOG_SEGMENT_HEADER_BYTES;
     bool found = find_newest(disk, probe, &content, &segment);
     probe->size = content.size;
+    probe->sequence = segment.sequence;
     while (found && offset + LOG_BATCH_HEADER_BYTES <= content.size) {
         struct log_batch_header header;
         const uint8_t *at = content.data + offset;

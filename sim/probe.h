@@ -21,6 +21,7 @@ struct probe_batch {
 struct probe {
     bool kept;
     char segment[PROBE_PATH_BYTES];                /* the newest; "": none */
+    uint64_t sequence;                             /* of it */
     uint64_t size, end;                            /* of its file; behind its last good batch */
     struct probe_batch batches[PROBE_BATCHES_MAX]; /* its first ones */
     unsigned batch_count;

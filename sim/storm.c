@@ -142,7 +142,8 @@ static bool start_once(struct storm *storm)
     }
     bool failing = storm_start_failed(storm);
     if (program->ready && storm->spoiled != NULL) {
-        sim_world_fail(storm->world, "a start went on: %s", storm->spoiled);
+        if (!storm->may_serve) sim_world_fail(storm->world, "a start went on: %s", storm->spoiled);
+        storm->spoiled = NULL;
     }
     if (program->ready) {
         if (!storm->scripted) sim_node_crash_at(program->node, NULL);

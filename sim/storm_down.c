@@ -66,14 +66,36 @@ static unsigned batches_below(const struct probe *kept)
     return below;
 }
 
-/* Whether the superblock says that all of the newest segment is durable, as after a clean stop.
- * (While the server runs only its own batches say so: without the file nobody knows.) */
-static bool newest_is_recorded(const struct probe *kept)
+/* Whether every slot that can be read names the newest segment. */
+static bool newest_is_named(const struct probe *kept)
 {
+    bool named = false;
     for (unsigned i = 0; i < LOG_SUPERBLOCK_SLOTS; i++) {
-        if (!kept->slot_good[i] || kept->slot[i].state != LOG_CLEAN) return false;
+        if (!kept->slot_good[i]) continue;
+        named = kept->slot[i].state != LOG_MAKING &&
+                kept->slot[i].newest_sequence >= kept->sequence;
+        if (!named) return false;
     }
-    return kept->batch_count > 0;
+    return named;
+}
+
+/* One that is not named yet may be missed by nobody: then it held nothing that counted. */
+static void lose_newest(struct storm *storm, const struct probe *seen, const struct probe *kept)
+{
+    if (kept->segment[0] == '\0' || seen->sequence != kept->sequence) return;
+    save(storm);
+    (void)sim_disk_unlink(disk_of(storm), kept->segment);
+    storm->may_serve = !newest_is_named(kept);
+    storm->spoiled = "the newest segment was removed";
+}
+
+void storm_lose_newest(struct storm *storm)
+{
+    struct probe *probes = memory_zeroed(2, sizeof *probes);
+    probe_log(disk_of(storm), false, &probes[0]);
+    probe_log(disk_of(storm), true, &probes[1]);
+    lose_newest(storm, &probes[0], &probes[1]);
+    memory_free(probes);
 }
 
 static void damage_below(struct storm *storm, const struct probe *kept)
@@ -109,11 +131,12 @@ static void put_old_log(struct storm *storm)
     }
 }
 
-static void spoil(struct storm *storm, const struct probe *kept)
+static void spoil(struct storm *storm, const struct probe *seen, const struct probe *kept)
 {
     struct sim_disk *disk = disk_of(storm);
     struct buffer nothing;
     buffer_init(&nothing);
+    storm->may_serve = false;
     unsigned kind = (unsigned)storm_below(storm, 6);
     bool has_store = storm->program.canon.flushed.at > 0;
     if (kind == 0) {
@@ -125,10 +148,8 @@ static void spoil(struct storm *storm, const struct probe *kept)
                                   SIM_DAMAGE_GARBAGE);
         }
         storm->spoiled = "both superblocks were damaged";
-    } else if (kind == 2 && newest_is_recorded(kept)) {
-        save(storm);
-        (void)sim_disk_unlink(disk, kept->segment);
-        storm->spoiled = "the newest segment was removed";
+    } else if (kind == 2) {
+        lose_newest(storm, seen, kept);
     } else if (kind == 3) {
         save(storm);
         if (sim_disk_unlink(disk, IDENTITY)) storm->spoiled = "the identity was removed";
@@ -169,7 +190,8 @@ void storm_while_down(struct storm *storm)
     probe_log(disk_of(storm), true, kept);
     if (storm->on[FAULT_DAMAGE_BELOW] && one_in(storm, 2)) damage_below(storm, kept);
     if (storm->on[FAULT_SPOILED] && storm->spoiled == NULL && one_in(storm, 2)) {
-        spoil(storm, kept);
+        probe_log(disk_of(storm), false, seen);
+        spoil(storm, seen, kept);
     }
     memory_free(probes);
     (void)sim_world_run_for(storm->world, storm_below(storm, 300 * SIM_MILLISECOND));

@@ -36,6 +36,7 @@ struct storm {
     uint64_t stall;
     bool stopped_clean;
     const char *spoiled; /* what was done to the files, so that no start may go on; NULL: nothing */
+    bool may_serve;      /* and yet: if nothing acknowledged is missing; the checks say that */
     struct buffer whole; /* the files before that */
     struct buffer old_log; /* the files some lives ago */
     uint64_t old_end;      /* its last LSN */
@@ -65,6 +66,8 @@ void storm_give_space(struct storm *storm);
 void storm_heal(struct storm *storm);
 /* storm_down.c */
 void storm_while_down(struct storm *storm);
+/* An operator removes the newest segment of the log, if there is one. */
+void storm_lose_newest(struct storm *storm);
 /* The start was refused because of what had been done, and that is undone. */
 bool storm_spoiling_found(struct storm *storm);
 

@@ -202,11 +202,9 @@ static void drop_segment(struct log_directory *directory, uint64_t first)
 /* Takes the segment behind those that count, dropping what it hides. */
 static void segment_add(struct log_directory *directory, const struct log_segment *segment)
 {
-    uint64_t sequence = segment->header.sequence;
-    if (sequence > directory->sequence) directory->sequence = sequence;
     /* Names ascend, so only an older one can be hidden: by one before it. */
     if (directory->count > 0 &&
-        directory->segments[directory->count - 1].header.sequence > sequence) {
+        directory->segments[directory->count - 1].header.sequence > segment->header.sequence) {
         drop_segment(directory, segment->header.start.next.at);
         return;
     }
@@ -227,15 +225,34 @@ static enum err segments_link(const struct log_directory *directory, struct why 
     return ERR_OK;
 }
 
+/* Nothing else names the newest segment: its entries may have been acknowledged since the
+ * superblock was written. One that was made after it has taken its place, or follows it. */
+static enum err newest_is_there(const struct log_directory *directory, struct why *why)
+{
+    const struct log_superblock *superblock = &directory->superblock;
+    const struct log_segment_header *last = &directory->segments[directory->count - 1].header;
+    if (last->sequence >= superblock->newest_sequence) return ERR_OK;
+    char name[LOG_NAME_BYTES];
+    log_segment_name(superblock->shard, superblock->newest, name);
+    return why_fail(
+        why, ERR_CORRUPT,
+        "%s: the newest segment is missing, or was replaced by an older one: LSN %" PRIu64
+        " and later are lost",
+        name, superblock->newest.at);
+}
+
 static enum err segments_read(struct log_directory *directory, const struct names *names,
                               struct why *why)
 {
     uint64_t floor = directory->superblock.floor.at;
     size_t oldest = 0;
     while (oldest + 1 < names->count && names->firsts[oldest + 1] <= floor) oldest++;
-    if (names->count == 0 || names->firsts[oldest] != floor)
-        return why_fail(why, ERR_CORRUPT, "the segment that begins at LSN %" PRIu64 " is missing",
-                        floor);
+    if (names->count == 0 || names->firsts[oldest] != floor) {
+        char name[LOG_NAME_BYTES];
+        log_segment_name(directory->superblock.shard, directory->superblock.floor, name);
+        return why_fail(why, ERR_CORRUPT,
+                        "%s: the segment that begins at LSN %" PRIu64 " is missing", name, floor);
+    }
     for (size_t i = 0; i < oldest; i++) drop_segment(directory, names->firsts[i]);
     directory->segments = memory_zeroed(names->count - oldest, sizeof(directory->segments[0]));
     for (size_t i = oldest; i < names->count; i++) {
@@ -244,7 +261,8 @@ static enum err segments_read(struct log_directory *directory, const struct name
         if (err != ERR_OK) return err;
         segment_add(directory, &segment);
     }
-    return segments_link(directory, why);
+    enum err err = segments_link(directory, why);
+    return err == ERR_OK ? newest_is_there(directory, why) : err;
 }
 
 enum err log_directory_read(struct log_directory *directory, struct log_home home, struct why *why)

@@ -32,7 +32,6 @@ struct log_directory {
         dropped; /* names to remove, each with its zero: hidden, below the floor, temporary */
     uint8_t spares[LOG_SPARES_MAX]; /* numbers of spare files */
     size_t spare_count;
-    uint64_t sequence; /* the greatest of any segment */
 };
 
 /* ERR_NOT_FOUND: no log was ever completed here. ERR_CORRUPT: with the reason. Else the segments

@@ -44,10 +44,7 @@ static struct epoch epoch_load(const uint8_t *at)
 
 static bool all_zero(const uint8_t *at, size_t size)
 {
-    for (size_t i = 0; i < size; i++) {
-        if (at[i] != 0) return false;
-    }
-    return true;
+    return size == 0 || (at[0] == 0 && memcmp(at, at + 1, size - 1) == 0);
 }
 
 static bool refuse(const char **what, const char *text)
@@ -233,6 +230,8 @@ void log_superblock_encode(const struct log_superblock *superblock, unsigned slo
     store_le64(out + 80, superblock->durable.at);
     store_le64(out + 88, superblock->committed.at);
     store_le64(out + 96, superblock->floor.at);
+    store_le64(out + 104, superblock->newest.at);
+    store_le64(out + 112, superblock->newest_sequence);
     store_le64(out + SUPERBLOCK_CHECKSUM_AT, checksum64(bytes_of(out, SUPERBLOCK_CHECKSUM_AT), 0));
 }
 
@@ -257,10 +256,15 @@ bool log_superblock_decode(const uint8_t in[LOG_SUPERBLOCK_BYTES], unsigned slot
     superblock->durable.at = load_le64(in + 80);
     superblock->committed.at = load_le64(in + 88);
     superblock->floor.at = load_le64(in + 96);
+    superblock->newest.at = load_le64(in + 104);
+    superblock->newest_sequence = load_le64(in + 112);
     bool sane = state >= LOG_MAKING && state <= LOG_CLEAN && superblock->durable.at < LOG_LSN_MAX &&
                 superblock->committed.at < LOG_LSN_MAX && superblock->floor.at >= 1 &&
                 superblock->floor.at <= superblock->durable.at + 1 &&
+                superblock->newest.at >= superblock->floor.at &&
+                superblock->newest.at < LOG_LSN_MAX && superblock->newest_sequence >= 1 &&
+                superblock->newest_sequence <= LOG_COUNT_MAX &&
                 superblock->sequence <= LOG_COUNT_MAX && superblock->incarnation <= LOG_COUNT_MAX &&
-                all_zero(in + 104, SUPERBLOCK_CHECKSUM_AT - 104);
+                all_zero(in + 120, SUPERBLOCK_CHECKSUM_AT - 120);
     return sane || refuse(what, "superblock with impossible fields");
 }

@@ -77,6 +77,8 @@ struct log_superblock {
     uint64_t incarnation;
     struct epoch promised;
     struct lsn durable, committed, floor;
+    struct lsn newest;        /* first LSN of the newest segment when this was written */
+    uint64_t newest_sequence; /* of it: that one or a later one must be there */
 };
 
 enum log_name_kind {

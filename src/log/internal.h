@@ -8,7 +8,7 @@
 #include "log/log.h"
 #include "log/recover.h"
 
-enum { LOG_SPARES_KEPT = 2, LOG_JOBS = 8, LOG_SEGMENT_BYTES_LEAST = 16384 };
+enum { LOG_SPARES_KEPT = 3, LOG_JOBS = 8, LOG_SEGMENT_BYTES_LEAST = 16384 };
 
 /* A file whose bytes were all written once, ready to become a segment. */
 struct log_spare {
@@ -72,7 +72,7 @@ struct log {
     /* Segments: those that count; the last is the current one. */
     struct log_segment *segments;
     size_t segment_count, segment_capacity;
-    uint64_t sequence;  /* the greatest ever used here */
+    uint64_t sequence;  /* of the current one */
     uint64_t plan_room; /* bytes left where the next batch will go */
     size_t plan_rolls;  /* batches waiting to begin a segment of the usual size */
 
@@ -107,6 +107,7 @@ struct log {
     bool slots_again;
     uint8_t *slot_page; /* LOG_SUPERBLOCK_BYTES, aligned */
     struct lsn floor_durable;
+    uint64_t sequence_named; /* of the newest segment that both slots name */
 
     /* Trimming. */
     struct list pins;

@@ -39,6 +39,17 @@ struct log_listener {
     void (*failed)(struct log_listener *listener, const struct why *why);
 };
 
+/* Where a log lives and what it lives on. Borrowed: the directory's name for the call, the rest for
+ * the life of the log. */
+struct log_site {
+    const char *directory;
+    struct disk *disk;
+    struct entropy *entropy;
+    struct clock *clock; /* this and what follows: of an open log only */
+    struct trace *trace; /* NULL is fine */
+    struct log_listener *listener;
+};
+
 /* What recovery found; the epoch and history are those of the last entry. */
 struct log_found {
     bool fresh;              /* made just now */
@@ -56,16 +67,14 @@ struct log_found {
 
 /* Makes the directory's first segment and superblock. `history` is the shard's. ERR_EXISTS if there
  * is a log. */
-MUST_USE enum err log_create(struct disk *disk, const char *directory,
-                             const struct log_options *options, struct history history,
-                             struct entropy *entropy, struct why *why);
+MUST_USE enum err log_create(const struct log_site *site, const struct log_options *options,
+                             struct history history, struct why *why);
 /* Recovers the directory and opens it for append; an unclean end has its unsynced tail written
  * again first. Blocks (start-up only). ERR_NOT_FOUND: no log here. ERR_CORRUPT names file, offset
  * and LSN range, and nothing was changed. On failure *log is NULL and nothing stays open. */
-MUST_USE enum err log_open(struct log **log, struct disk *disk, struct clock *clock,
-                           struct entropy *entropy, struct trace *trace, const char *directory,
-                           const struct log_options *options, struct log_listener *listener,
-                           struct log_found *found, struct why *why);
+MUST_USE enum err log_open(struct log **log, const struct log_site *site,
+                           const struct log_options *options, struct log_found *found,
+                           struct why *why);
 
 /* Writes the promise to both superblock slots, each synced, before it returns (start-up). The epoch
  * must be above every earlier one (else ERR_REFUSED); entries appended from now on carry it.

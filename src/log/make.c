@@ -115,7 +115,7 @@ static enum err write_segment(const struct making *making, struct why *why)
                                         .cluster = making->superblock.cluster,
                                         .history = making->superblock.history,
                                         .salt = making->salt,
-                                        .sequence = 1,
+                                        .sequence = making->superblock.newest_sequence,
                                         .start = {.next = {1}}};
     char name[LOG_NAME_BYTES];
     log_segment_name(header.shard, header.start.next, name);
@@ -149,18 +149,20 @@ static enum err make_files(struct making *making, struct why *why)
     return err == ERR_OK ? write_slots(making, why) : err;
 }
 
-enum err log_create(struct disk *disk, const char *directory, const struct log_options *options,
-                    struct history history, struct entropy *entropy, struct why *why)
+enum err log_create(const struct log_site *site, const struct log_options *options,
+                    struct history history, struct why *why)
 {
     struct making making = {
-        .home = {disk, directory},
+        .home = {site->disk, site->directory},
         .options = options,
         .superblock = {.shard = options->shard,
                        .cluster = options->cluster,
                        .history = history,
-                       .floor = {1}},
+                       .floor = {1},
+                       .newest = {1},
+                       .newest_sequence = 1},
     };
-    while (making.salt == 0) entropy_fill(entropy, &making.salt, sizeof(making.salt));
+    while (making.salt == 0) entropy_fill(site->entropy, &making.salt, sizeof(making.salt));
     enum err err = log_home_check(making.home, why);
     if (err == ERR_OK) err = log_options_check(options, why);
     if (err == ERR_OK) err = make_directory(making.home, why);

@@ -46,6 +46,7 @@ static enum err open_slots(struct log *log, const struct log_directory *director
     return ERR_OK;
 }
 
+/* Goes on where the last process has ended. */
 static enum err open_last(struct log *log, const struct log_recovery *recovery, struct why *why)
 {
     struct log_home home = {log->disk, log->directory.text};
@@ -58,7 +59,8 @@ static enum err open_last(struct log *log, const struct log_recovery *recovery, 
     if (err != ERR_OK) return err;
     log->file = opened.file;
     log->offset = recovery->end_offset;
-    return ERR_OK;
+    log->durable = log->written;
+    return log_slots_write_now(log, LOG_OPEN, why);
 }
 
 /* Also before a new segment takes a name that one of them may bear. The floor may stand in one slot
@@ -116,13 +118,13 @@ static void take_places(struct log *log, const struct log_directory *directory,
     log->committed = recovery->committed;
     log->floor = log->floor_durable = log->superblock.floor;
     for (size_t i = 0; i < directory->count; i++) log_segment_push(log, &directory->segments[i]);
-    log->sequence = directory->sequence;
 }
 
 static enum err begin(struct log *log, const struct log_directory *directory,
                       const struct log_recovery *recovery, struct why *why)
 {
     take_places(log, directory, recovery);
+    if (!recovery->clean || log->superblock.incarnation == 0) log->superblock.incarnation++;
     bool goes_on = recovery->clean || PLANTED(KEEP_UNSYNCED_TAIL);
     /* A process that died may have left names that only the page cache knows. */
     enum err err = log_home_sync(directory->home, why);
@@ -133,13 +135,9 @@ static enum err begin(struct log *log, const struct log_directory *directory,
                       : log_tail_begin(log, directory, recovery, why);
     if (err == ERR_OK) err = adopt_spares(log, directory, why);
     if (err != ERR_OK) return err;
-    log->durable = log->written;
     uint64_t size = log->segments[log->segment_count - 1].size;
     log->plan_room = size > log->offset ? (size - log->offset) & ~(uint64_t)(LOG_SECTOR_BYTES - 1)
                                         : 0;
-    if (!recovery->clean || log->superblock.incarnation == 0) log->superblock.incarnation++;
-    err = log_slots_write_now(log, LOG_OPEN, why);
-    if (err != ERR_OK) return err;
     struct disk_request space = {.op = DISK_FREE_SPACE, .path = log->directory.text};
     err = log_run(log->disk, &space, why);
     log->free_bytes = space.size;
@@ -147,12 +145,16 @@ static enum err begin(struct log *log, const struct log_directory *directory,
     return err;
 }
 
-static struct log *log_new(const struct log_home *home, const struct log_options *options)
+static struct log *log_new(const struct log_site *site, const struct log_options *options)
 {
     struct log *log = memory_zeroed(1, sizeof(*log));
-    log->disk = home->disk;
+    log->disk = site->disk;
+    log->clock = site->clock;
+    log->entropy = site->entropy;
+    log->trace = site->trace;
+    log->listener = site->listener;
     log->options = *options;
-    memcpy(log->directory.text, home->directory, strlen(home->directory) + 1);
+    memcpy(log->directory.text, site->directory, strlen(site->directory) + 1);
     log_memory_init(&log->memory);
     list_init(&log->pins);
     log->page = memory_aligned(LOG_SEGMENT_HEADER_BYTES, LOG_SEGMENT_HEADER_BYTES);
@@ -172,12 +174,11 @@ static void report(const struct log *log, const struct log_found *found)
                 log->segment_count, found->incarnation);
 }
 
-enum err log_open(struct log **out, struct disk *disk, struct clock *clock, struct entropy *entropy,
-                  struct trace *trace, const char *directory, const struct log_options *options,
-                  struct log_listener *listener, struct log_found *found, struct why *why)
+enum err log_open(struct log **out, const struct log_site *site, const struct log_options *options,
+                  struct log_found *found, struct why *why)
 {
     *out = NULL;
-    struct log_home home = {disk, directory};
+    struct log_home home = {site->disk, site->directory};
     struct log_directory read;
     struct log_recovery recovery;
     enum err err = log_options_check(options, why);
@@ -189,11 +190,7 @@ enum err log_open(struct log **out, struct disk *disk, struct clock *clock, stru
         log_directory_release(&read);
         return err;
     }
-    struct log *log = log_new(&home, options);
-    log->clock = clock;
-    log->entropy = entropy;
-    log->trace = trace;
-    log->listener = listener;
+    struct log *log = log_new(site, options);
     err = begin(log, &read, &recovery, why);
     if (err == ERR_OK) {
         log_recovery_report(&read, &recovery, found);

@@ -4,13 +4,15 @@
  * When a batch does not fit into the current segment any more, a file that was kept ready (spare.c)
  * becomes the next one. Its content means nothing: a new salt makes old batches invalid.
  *
- *   OLD_SYNC -> HEADER -> RENAME -> DIRECTORY -> (the batch is written) CLOSE of the old file
+ *   OLD_SYNC -> HEADER -> RENAME -> DIRECTORY -> both slots -> (the batch is written)
+ *                                             -> CLOSE of the old file
  *
  *   OLD_SYNC   everything before is durable, so that a named segment proves it: recovery relies
  *              on that
  *   HEADER     salt, first LSN and the chain so far, synced under the spare's name
  *   RENAME     to the segment's name
- *   DIRECTORY  that name is durable: only now may a batch go there
+ *   DIRECTORY  that name is durable: only now may the superblock name it
+ *   both slots name it, so that its loss is noticed: only now may a batch go there
  *
  * Each step waits for the one before; appends go on forming batches meanwhile. A failure of any of
  * them poisons the log. A segment to which nothing was written yet (its first entry does not fit)
@@ -108,8 +110,7 @@ static void roll_switch(struct log *log)
     log->file = log->rolling.file;
     log->rolling = (struct log_spare){0};
     log->offset = LOG_SEGMENT_HEADER_BYTES;
-    log_write_start(log);
-    log_slots_write(log);
+    if (!PLANTED(NEWEST_NOT_NAMED)) log_slots_write(log); /* slot_done goes on with the batch */
     log_make_kick(log);
     log_trim_kick(log);
 }

@@ -3,12 +3,17 @@
  *
  *   CREATE -> FILL -> ready        FILL, disk full -> CLOSE -> REMOVE -> wait for the timer
  *
- * One spare is always wanted beyond those that waiting batches will take, and a file of its own
- * size for an entry larger than a usual segment. What trimming leaves over is welcome too (trim.c).
+ * Beyond those that waiting batches will take, two spares are wanted, and a file of its own size
+ * for an entry larger than a usual segment. What trimming leaves over is welcome too (trim.c).
  *
- * Making one may fail for want of space, and for nothing else: then log_is_low(), appends that
- * would need it answer ERR_SPACE, and it is tried again when the timer finds room. Below the
- * reserve the log is low as well, but goes on: its owner decides what to admit. */
+ * Below the reserve log_is_low(), but goes on: its owner then admits only what frees space, and for
+ * that are the reserve and the second spare. So the log is low as well as soon as a segment is
+ * promised that would be made out of the reserve, or be the last one ready: who stops adding then
+ * leaves at least the rest of that segment. While low, one spare is kept ready as long as there is
+ * room for one.
+ *
+ * Making one may fail for want of space, and for nothing else: then the log is low, appends that
+ * would need it answer ERR_SPACE, and it is tried again when the timer finds room. */
 #include <inttypes.h>
 
 #include "log/parts.h"
@@ -49,21 +54,8 @@ static const struct log_batch *own_batch(const struct log *log)
     return forming != NULL && forming->rolls && forming->segment_bytes > 0 ? forming : NULL;
 }
 
-enum err log_segment_promised(struct log *log, uint64_t own_bytes)
+static void low_set(struct log *log, bool low)
 {
-    if (own_bytes > 0) {
-        bool fits = own_bytes <= log->free_bytes &&
-                    log->free_bytes - own_bytes >= log->options.reserve_bytes;
-        return fits && !log->make_failed ? ERR_OK : ERR_SPACE;
-    }
-    if (!log->make_failed) return ERR_OK;
-    bool stuck = own_batch(log) != NULL;
-    return log->spare_count > log->plan_rolls && !stuck ? ERR_OK : ERR_SPACE;
-}
-
-static void low_update(struct log *log)
-{
-    bool low = log->make_failed || log->free_bytes < log->options.reserve_bytes;
     if (low == log->low) return;
     log->low = low;
     trace_event(log->trace, low ? TRACE_WARNING : TRACE_NOTICE, "log",
@@ -72,12 +64,34 @@ static void low_update(struct log *log)
                 log->free_bytes, log->options.reserve_bytes);
 }
 
+static void low_update(struct log *log)
+{
+    low_set(log, log->make_failed || log->free_bytes < log->options.reserve_bytes);
+}
+
+/* Whether so much can be made with the reserve untouched or, while low, out of it. */
+static bool can_make(const struct log *log, uint64_t bytes)
+{
+    uint64_t reserve = log->low ? 0 : log->options.reserve_bytes;
+    return !log->make_failed && bytes <= log->free_bytes && log->free_bytes - bytes >= reserve;
+}
+
+enum err log_segment_promised(struct log *log, uint64_t own_bytes)
+{
+    if (own_bytes > 0) return can_make(log, own_bytes) ? ERR_OK : ERR_SPACE;
+    if (log->make_failed && own_batch(log) != NULL) return ERR_SPACE; /* all wait for its file */
+    if (log->spare_count > log->plan_rolls + 1) return ERR_OK;
+    uint64_t missing = log->plan_rolls + 1 - log->spare_count; /* for this one; one more to keep */
+    if (!can_make(log, (missing + 1) * log->options.segment_bytes)) low_set(log, true);
+    return can_make(log, missing * log->options.segment_bytes) || missing == 0 ? ERR_OK : ERR_SPACE;
+}
+
 /* The size that is wanted next; 0: none. */
 static uint64_t make_wanted(const struct log *log)
 {
     const struct log_batch *own = own_batch(log);
     if (own != NULL && log->own.file == NULL) return own->segment_bytes;
-    size_t target = log->plan_rolls + (log->closing ? 0 : 1);
+    size_t target = log->plan_rolls + (log->closing ? 0 : log->low ? 1 : 2);
     if (log->spare_count < target && log->spare_count < LOG_SPARES_MAX)
         return log->options.segment_bytes;
     return 0;
@@ -92,6 +106,7 @@ static void make_gave_up(struct log *log)
 
 static void make_finished(struct log *log)
 {
+    log->free_bytes -= log->making.size < log->free_bytes ? log->making.size : log->free_bytes;
     if (log->making.size != log->options.segment_bytes) log->own = log->making;
     else log->spares[log->spare_count++] = log->making;
     log->making = (struct log_spare){0};
@@ -192,11 +207,9 @@ static void space_done(struct disk_request *request)
     log->space_busy = false;
     if (log->poison != ERR_OK) return;
     if (request->err == ERR_OK) log->free_bytes = request->size;
-    if (log->make_failed && make_wanted(log) <= log->free_bytes) {
-        log->make_failed = false;
-        log_make_kick(log);
-    }
+    if (log->make_failed && make_wanted(log) <= log->free_bytes) log->make_failed = false;
     low_update(log);
+    log_make_kick(log);
     if (!log->closing) log_space_watch(log);
 }
 

@@ -17,7 +17,17 @@ static void superblock_now(struct log *log, enum log_superblock_state state)
     superblock->durable = log->durable;
     superblock->committed = log->committed;
     superblock->floor = log->floor;
+    const struct log_segment *newest = &log->segments[log->segment_count - 1];
+    superblock->newest = newest->header.start.next;
+    superblock->newest_sequence = newest->header.sequence;
     if (PLANTED(DURABLE_RECORDED_AHEAD)) superblock->durable = log_appended(log);
+}
+
+/* Both slots hold what was encoded last. */
+static void slots_written(struct log *log)
+{
+    log->floor_durable = log->superblock.floor;
+    log->sequence_named = log->superblock.newest_sequence;
 }
 
 static void slot_prepare(struct log *log)
@@ -54,9 +64,10 @@ static void slot_done(struct disk_request *request)
         slot_submit(log);
         return;
     }
-    log->floor_durable = log->superblock.floor;
+    slots_written(log);
     if (log->slots_again) log_slots_write(log);
     log_trim_kick(log);
+    log_write_start(log);
 }
 
 void log_slots_write(struct log *log)
@@ -82,7 +93,7 @@ static enum err write_now(struct log *log, enum log_superblock_state state, unsi
             return err;
         }
     }
-    log->floor_durable = log->superblock.floor;
+    slots_written(log);
     return ERR_OK;
 }
 

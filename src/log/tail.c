@@ -7,7 +7,8 @@
  * and is named only then. From that moment it hides whatever the older one holds from its first LSN
  * on, for ever.
  *
- *   take a file -> copy batches -> header, sync -> rename, sync the directory -> cut the old one
+ *   take a file -> copy batches -> header, sync -> rename, sync the directory -> both slots name it
+ * -> cut the old one
  *
  * A crash before the rename leaves the old segment as it was; after it, everything copied counts.
  * Where the new segment begins at the same LSN as the old one it takes its name, and with it its
@@ -98,7 +99,7 @@ static enum err write_batch(struct tail *tail, const struct log_batch_view *view
     uint64_t size = log_padded(LOG_BATCH_HEADER_BYTES + entries.size);
     if (size > tail->capacity) {
         memory_free(tail->buffer);
-        tail->capacity = size > LOG_CHUNK_BYTES ? size : LOG_CHUNK_BYTES;
+        tail->capacity = size > 2 * tail->capacity ? size : 2 * tail->capacity;
         tail->buffer = memory_aligned(LOG_SEGMENT_HEADER_BYTES, tail->capacity);
     }
     struct log_batch_header header = view->header;
@@ -187,21 +188,18 @@ static enum err name_file(struct tail *tail, struct why *why)
     return err == ERR_OK ? log_home_sync(tail->home, why) : err;
 }
 
-/* What the new segment hides is given back to the disk: a row of crashes must not fill it. Best
- * effort: a file that stays long is only long. */
+/* What the new segment hides is given back to the disk: a row of crashes must not fill it. Only
+ * when the superblock names the new one: until then nobody would miss that. Best effort: a file
+ * that stays long is only long. */
 static void cut_old(struct tail *tail)
 {
-    struct log_segment *last = &tail->log->segments[tail->log->segment_count - 1];
-    if (tail->segment.header.start.next.at == tail->old->header.start.next.at) {
-        tail->log->segment_count--; /* its name is the new one's now */
-        return;
-    }
+    struct log_segment *old = &tail->log->segments[tail->log->segment_count - 2];
     char name[LOG_NAME_BYTES];
     log_segment_name(tail->log->options.shard, tail->old->header.start.next, name);
     struct disk_request opened;
     if (log_file_open(tail->home, name, LOG_FILE_WRITE, &opened, NULL) != ERR_OK) return;
     struct disk_request cut = {.op = DISK_TRUNCATE, .file = opened.file, .offset = tail->old_end};
-    if (log_run(tail->home.disk, &cut, NULL) == ERR_OK) last->size = tail->old_end;
+    if (log_run(tail->home.disk, &cut, NULL) == ERR_OK) old->size = tail->old_end;
     log_file_close(tail->home, opened.file);
 }
 
@@ -222,10 +220,14 @@ enum err log_tail_begin(struct log *log, const struct log_directory *directory,
         why_prefix(why, "begin a segment after an unclean end");
         return err;
     }
-    cut_old(&tail);
     tail.segment.size = tail.spare.size > tail.offset ? tail.spare.size : tail.offset;
+    bool replaces = tail.segment.header.start.next.at == tail.old->header.start.next.at;
+    if (replaces) log->segment_count--; /* its name is the new one's now */
     log_segment_push(log, &tail.segment);
     log->file = tail.spare.file;
     log->offset = tail.offset;
-    return ERR_OK;
+    log->durable = log->written;
+    err = log_slots_write_now(log, LOG_OPEN, why);
+    if (err == ERR_OK && !replaces) cut_old(&tail);
+    return err;
 }

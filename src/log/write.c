@@ -267,6 +267,7 @@ void log_write_start(struct log *log)
 {
     if (log->poison != ERR_OK || log->flying != NULL) return;
     if (log->roll_phase != ROLL_IDLE && log->roll_phase != ROLL_CLOSE) return;
+    if (log->sequence_named < log->sequence && !PLANTED(NEWEST_NOT_NAMED)) return; /* roll.c */
     if (list_empty(&log->memory.queue)) log_seal(log);
     struct list *node = list_first(&log->memory.queue);
     if (node == NULL) return;

@@ -127,10 +127,10 @@ static enum err open_log(struct node *node, const struct node_options *options,
                          struct machine_maker *maker, struct log_found *found, struct why *why)
 {
     const struct world *world = &node->world;
+    struct log_site site = {node->log_directory, world->disk,  world->entropy,
+                            world->clock,        world->trace, &node->log_listener};
     struct log_options log_options = log_options_of(node, options);
-    struct log **log = &node->log;
-    enum err err = log_open(log, world->disk, world->clock, world->entropy, world->trace,
-                            node->log_directory, &log_options, &node->log_listener, found, why);
+    enum err err = log_open(&node->log, &site, &log_options, found, why);
     if (err != ERR_NOT_FOUND) return err;
     err = maker->open(maker, node->store_directory, false, node->identity.history, &node->machine,
                       why);
@@ -139,11 +139,9 @@ static enum err open_log(struct node *node, const struct node_options *options,
                         node->store_directory, node->log_directory);
     }
     if (err != ERR_NOT_FOUND) return err;
-    err = log_create(world->disk, node->log_directory, &log_options, node->identity.history,
-                     world->entropy, why);
+    err = log_create(&site, &log_options, node->identity.history, why);
     if (err != ERR_OK) return err;
-    return log_open(log, world->disk, world->clock, world->entropy, world->trace,
-                    node->log_directory, &log_options, &node->log_listener, found, why);
+    return log_open(&node->log, &site, &log_options, found, why);
 }
 
 /* Compares the lineage of the log at the store's mark. The entry is there: trimming keeps it. */

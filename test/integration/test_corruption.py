@@ -11,7 +11,8 @@ import re
 import shutil
 import subprocess
 
-from lib import Failure, Server, ServerDied, binary, expect, expect_true, run, tidemark
+from lib import (Failure, Server, ServerDied, binary, expect, expect_true, run, tidemark,
+                 wait_until)
 from storm import Writer
 
 REFUSED, CORRUPT = 2, 3
@@ -64,6 +65,13 @@ def start_status(server):
     raise Failure("the server serves")
 
 
+def refused_start(server):
+    """What a start says that ends with status 3."""
+    size = len(server.log_text())
+    expect(start_status(server), CORRUPT, "exit status of the start")
+    return server.log_text()[size:]
+
+
 def written(server, count=2000, clean=True, seed=1):
     """Starts the server, writes, ends it; returns the settled writer."""
     writer = Writer(seed, seed)
@@ -92,9 +100,7 @@ def check_refused(server, name, low, high):
         tidemark("log", "verify", server.data, status=CORRUPT)
         said = tidemark_error("log", "verify", server.data)
         check_names(said, name, low, high)
-        size = len(server.log_text())
-        expect(start_status(server), CORRUPT, "exit status of the start")
-        check_names(server.log_text()[size:], name, low, high)
+        check_names(refused_start(server), name, low, high)
     finally:
         expect_true(snapshot(server.data) == before, "nothing on disk was changed")
 
@@ -241,12 +247,37 @@ def lost_segments_are_refused():
         writer = written(server, 6000, clean=False)
         segments = segments_of(server)
         expect_true(len(segments) >= 2, f"more than one segment, not {segments}")
-        # Not the newest: after a kill nothing else may have recorded yet what it holds.
         path = segments[0]
         os.rename(path, os.path.join(server.folder, "away"))
         expect_true(start_status(server) in (REFUSED, CORRUPT), "status 2 or 3")
         os.rename(os.path.join(server.folder, "away"), path)
         serves_all(server, writer)
+
+
+def the_newest_segment_lost_after_kill_9_is_refused():
+    """Only the superblock names it, and what was acknowledged last stands in it alone."""
+    with stopped(**SMALL) as server:
+        server.start()
+        writer = Writer(1, 1)
+        writer.begin(server.port)
+        wait_until(lambda: len(segments_of(server)) >= 3, 30, "three segments under writes")
+        before = os.path.getmtime(segments_of(server)[-1])
+        wait_until(lambda: os.path.getmtime(segments_of(server)[-1]) > before, 10, "a write more")
+        server.kill()
+        writer.end()
+        path = segments_of(server)[-1]
+        away = os.path.join(server.folder, "away")
+        os.rename(path, away)
+        before = snapshot(server.data)
+        for said in (tidemark_error("log", "verify", server.data), refused_start(server)):
+            expect_true(f"{os.path.basename(path)}: the newest segment is missing" in said,
+                        f"what is missing is named in {said!r}")
+        expect_true(snapshot(server.data) == before, "nothing on disk was changed")
+        os.rename(away, path)
+        server.start()
+        with server.client() as client:
+            writer.settle(client)
+            writer.check(client)
 
 
 def the_only_segment_lost_is_refused():
@@ -362,6 +393,7 @@ if __name__ == "__main__":
         torn_garbage_behind_the_end_is_cut,
         a_batch_copied_behind_the_end_is_not_believed,
         lost_segments_are_refused,
+        the_newest_segment_lost_after_kill_9_is_refused,
         the_only_segment_lost_is_refused,
         a_lost_log_is_refused,
         a_lost_store_is_rebuilt_from_a_whole_log,

@@ -57,9 +57,9 @@ static inline void keeper_failed(struct log_listener *listener, const struct why
 
 static inline enum err keeper_open_log(struct keeper *keeper, struct world *world)
 {
-    return log_open(&keeper->log, world->disk, world->clock, world->entropy, world->trace,
-                    KEEPER_DIRECTORY, &keeper->options, &keeper->listener, &keeper->found,
-                    &keeper->why);
+    struct log_site site = {KEEPER_DIRECTORY, world->disk,  world->entropy,
+                            world->clock,     world->trace, &keeper->listener};
+    return log_open(&keeper->log, &site, &keeper->options, &keeper->found, &keeper->why);
 }
 
 /* Opens the log, made if need be, and promises the next epoch. */
@@ -74,8 +74,9 @@ static inline bool keeper_start(struct sim_program *program, struct world *world
     keeper->opened = keeper_open_log(keeper, world);
     if (keeper->opened == ERR_NOT_FOUND) {
         MUST(keeper->acked == 0 && keeper->epoch == 0);
-        keeper->opened = log_create(world->disk, KEEPER_DIRECTORY, &keeper->options, history,
-                                    world->entropy, &keeper->why);
+        struct log_site site = {
+            .directory = KEEPER_DIRECTORY, .disk = world->disk, .entropy = world->entropy};
+        keeper->opened = log_create(&site, &keeper->options, history, &keeper->why);
         if (keeper->opened == ERR_OK) keeper->opened = keeper_open_log(keeper, world);
     }
     if (keeper->opened != ERR_OK) return false;

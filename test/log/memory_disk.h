@@ -15,7 +15,7 @@ enum { MEMORY_FILES = 64 };
 struct disk_file {
     char path[128];
     struct buffer content;
-    uint64_t size; /* content beyond keep_max is dropped and reads as missing */
+    uint64_t size; /* what is not in the content reads as zeros, also what keep_max dropped */
     bool there;
 };
 
@@ -54,22 +54,27 @@ static inline void memory_write(struct memory_disk *disk, struct disk_file *file
 {
     uint64_t end = offset + data.size;
     if (end > file->size) file->size = end;
-    if (end > disk->keep_max) return;
+    if (end > disk->keep_max || data.data == NULL) return;
     if (end > file->content.size) {
         uint64_t more = end - file->content.size;
         memset(buffer_reserve(&file->content, more), 0, more);
         file->content.size = end;
     }
-    if (data.data != NULL) memcpy(file->content.data + offset, data.data, data.size);
+    memcpy(file->content.data + offset, data.data, data.size);
 }
 
 static inline void memory_read(struct disk_request *request)
 {
-    uint64_t size = request->file->content.size;
-    request->moved = request->offset >= size ? 0 : size - request->offset;
+    const struct disk_file *file = request->file;
+    request->moved = request->offset >= file->size ? 0 : file->size - request->offset;
     if (request->moved > request->size) request->moved = request->size;
     if (request->moved == 0) return;
-    memcpy(request->data, request->file->content.data + request->offset, request->moved);
+    uint64_t there = request->offset >= file->content.size ? 0
+                                                           : file->content.size - request->offset;
+    if (there > request->moved) there = request->moved;
+    uint8_t *data = request->data;
+    if (there > 0) memcpy(data, file->content.data + request->offset, there);
+    memset(data + there, 0, request->moved - there);
 }
 
 static inline void memory_rename(struct memory_disk *disk, struct disk_file *file, const char *to)

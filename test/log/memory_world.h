@@ -90,6 +90,25 @@ static inline void memory_disk_init(struct memory_disk *disk, uint64_t keep_max)
     list_init(&disk->tasks);
 }
 
+/* Of a log on it. */
+static inline struct log_site memory_site(struct memory_disk *disk, const char *directory,
+                                          struct log_listener *listener)
+{
+    return (struct log_site){directory, &disk->base, &disk->entropy, &disk->clock, NULL, listener};
+}
+
+/* An empty disk again, which keeps its memory for the next files. */
+static inline void memory_disk_clear(struct memory_disk *disk)
+{
+    for (unsigned i = 0; i < MEMORY_FILES; i++) {
+        disk->files[i].there = false;
+        disk->files[i].size = disk->files[i].content.size = 0;
+    }
+    disk->drawn = disk->us = 0;
+    list_init(&disk->submitted);
+    list_init(&disk->tasks);
+}
+
 static inline void memory_disk_release(struct memory_disk *disk)
 {
     for (unsigned i = 0; i < MEMORY_FILES; i++) buffer_release(&disk->files[i].content);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A crash at every I/O operation of a script, in every variant; then again during the recovery from
- * it. */
-#include "test/log/steps.h"
+ * it; then the loss of the newest segment. */
+#include "test/log/damage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,8 +99,10 @@ static void recover_and_check(struct keeper *keeper)
 struct sweep {
     enum log_durability durability;
     uint64_t seed;
-    uint64_t stride; /* every so many operations */
-    uint64_t second; /* crash points during each recovery, one of so many; 0: none */
+    uint64_t stride;  /* every so many operations */
+    uint64_t second;  /* crash points during each recovery, one of so many; 0: none */
+    bool loses;       /* the newest segment, after the last crash */
+    uint64_t noticed; /* how often that was refused */
     uint64_t runs;
     char failure[700];
 };
@@ -113,6 +115,45 @@ static void describe(struct sweep *sweep, const struct keeper *keeper,
     snprintf(sweep->failure, sizeof(sweep->failure), "seed %llu io %llu variant %u then %llu: %s",
              (unsigned long long)sweep->seed, (unsigned long long)crash->io, variant,
              (unsigned long long)second, failure);
+}
+
+/* The segment file with the greatest sequence. */
+static bool newest_of(struct keeper *keeper, char out[80])
+{
+    uint64_t newest = 0;
+    for (uint64_t first = 1; first < 200; first++) {
+        char path[80];
+        struct buffer content;
+        struct log_segment_header header;
+        const char *what;
+        segment_path(first, path);
+        buffer_init(&content);
+        if (sim_disk_seen(keeper_disk(keeper), path, &content) &&
+            content.size >= LOG_SEGMENT_HEADER_BYTES &&
+            log_segment_decode(content.data, &header, &what) && header.sequence > newest) {
+            newest = header.sequence;
+            memcpy(out, path, sizeof(path));
+        }
+        buffer_release(&content);
+    }
+    return newest > 0;
+}
+
+/* Takes the newest segment away. True: the start is refused, as corrupt, with everything as it was;
+ * else whatever was acked must still be there. */
+static bool lose_newest(struct sweep *sweep, struct keeper *keeper)
+{
+    char path[80];
+    if (!sweep->loses || sim_node_is_up(keeper->node) || !newest_of(keeper, path)) return false;
+    assert_true(sim_disk_unlink(keeper_disk(keeper), path));
+    uint64_t before = disk_checksum(keeper);
+    if (sim_node_start(keeper->node) || keeper->opened != ERR_CORRUPT) return false;
+    if (strstr(keeper->why.text, path + sizeof(KEEPER_DIRECTORY)) == NULL)
+        sim_world_fail(keeper->world, "%s is lost, not: %s", path, keeper->why.text);
+    if (disk_checksum(keeper) != before)
+        sim_world_fail(keeper->world, "the refused start has changed files");
+    sweep->noticed++;
+    return true;
 }
 
 static struct keeper *run_to_crash(const struct sweep *sweep, const struct sim_crash *crash)
@@ -139,7 +180,7 @@ static void sweep_second(struct sweep *sweep, const struct sim_crash *crash, uns
         sim_node_crash_at(keeper->node, &again);
         (void)sim_node_start(keeper->node);
         sim_node_crash_at(keeper->node, NULL);
-        recover_and_check(keeper);
+        if (!lose_newest(sweep, keeper)) recover_and_check(keeper);
         describe(sweep, keeper, crash, variant, io);
         sweep->runs++;
         keeper_free(keeper);
@@ -159,7 +200,7 @@ static void sweep_point(struct sweep *sweep, uint64_t io)
             uint64_t last_io = sim_node_io(keeper->node);
             sweep_second(sweep, &crash, variant, first_io, last_io);
         }
-        recover_and_check(keeper);
+        if (!lose_newest(sweep, keeper)) recover_and_check(keeper);
         describe(sweep, keeper, &crash, variant, 0);
         sweep->runs++;
         keeper_free(keeper);
@@ -184,8 +225,10 @@ static void sweep_must_pass(struct sweep sweep)
     sweep_run(&sweep);
     if (sweep.failure[0] != '\0') fail_msg("%s", sweep.failure);
     assert_true(sweep.runs > 100);
+    if (sweep.loses) assert_true(sweep.noticed > sweep.runs / 2);
     if (getenv("KEEPER_PRINT") != NULL)
-        fprintf(stderr, "%llu runs\n", (unsigned long long)sweep.runs);
+        fprintf(stderr, "%llu runs, %llu losses noticed\n", (unsigned long long)sweep.runs,
+                (unsigned long long)sweep.noticed);
 }
 
 TEST(log_crash, at_any_operation_nothing_acked_is_lost_with_always)
@@ -210,6 +253,14 @@ TEST(log_crash, a_second_crash_during_recovery_changes_nothing)
         (struct sweep){.durability = LOG_ALWAYS, .seed = 15, .stride = 7, .second = 16});
     sweep_must_pass(
         (struct sweep){.durability = LOG_EVERYSEC, .seed = 16, .stride = 7, .second = 16});
+}
+
+TEST(log_crash, the_loss_of_the_newest_segment_after_it_is_refused_or_costs_nothing_acked)
+{
+    sweep_must_pass(
+        (struct sweep){.durability = LOG_ALWAYS, .seed = 18, .stride = 6, .loses = true});
+    sweep_must_pass((struct sweep){
+        .durability = LOG_ALWAYS, .seed = 19, .stride = 13, .second = 12, .loses = true});
 }
 
 /* One operation fails, whichever it is. Then the process ends, or the power. */
@@ -248,10 +299,11 @@ TEST(log_crash, an_error_of_any_operation_loses_nothing_acked)
 }
 
 /* The sweep must notice when a guard is removed: else it proves nothing. */
-static bool sweep_catches(enum plant plant, enum log_durability durability, uint64_t second)
+static bool sweep_catches(enum plant plant, enum log_durability durability, uint64_t stride)
 {
     plant_set(plant, true);
-    struct sweep sweep = {.durability = durability, .seed = 17, .stride = 5, .second = second};
+    struct sweep sweep = {.durability = durability, .seed = 17, .stride = stride};
+    sweep.loses = plant == PLANT_NEWEST_NOT_NAMED;
     sweep_run(&sweep);
     plant_set(plant, false);
     if (getenv("KEEPER_PRINT") != NULL)
@@ -262,40 +314,45 @@ static bool sweep_catches(enum plant plant, enum log_durability durability, uint
 
 TEST(log_crash, a_sync_left_out_is_noticed)
 {
-    assert_true(sweep_catches(PLANT_SKIP_SYNC, LOG_ALWAYS, 0));
+    assert_true(sweep_catches(PLANT_SKIP_SYNC, LOG_ALWAYS, 5));
 }
 
 TEST(log_crash, a_directory_sync_left_out_is_noticed)
 {
-    assert_true(sweep_catches(PLANT_SKIP_DIRECTORY_SYNC, LOG_ALWAYS, 0));
+    assert_true(sweep_catches(PLANT_SKIP_DIRECTORY_SYNC, LOG_ALWAYS, 5));
 }
 
 TEST(log_crash, a_tail_that_was_not_written_again_is_noticed)
 {
-    assert_true(sweep_catches(PLANT_KEEP_UNSYNCED_TAIL, LOG_EVERYSEC, 0));
+    assert_true(sweep_catches(PLANT_KEEP_UNSYNCED_TAIL, LOG_EVERYSEC, 5));
 }
 
 TEST(log_crash, later_batches_kept_after_a_hole_are_noticed)
 {
-    assert_true(sweep_catches(PLANT_TAIL_KEEPS_LATER_BATCHES, LOG_EVERYSEC, 0));
+    assert_true(sweep_catches(PLANT_TAIL_KEEPS_LATER_BATCHES, LOG_EVERYSEC, 5));
 }
 
 TEST(log_crash, a_watermark_recorded_ahead_is_noticed)
 {
-    assert_true(sweep_catches(PLANT_DURABLE_RECORDED_AHEAD, LOG_EVERYSEC, 0));
+    assert_true(sweep_catches(PLANT_DURABLE_RECORDED_AHEAD, LOG_EVERYSEC, 5));
 }
 
 TEST(log_crash, a_trim_before_its_superblock_is_noticed)
 {
-    assert_true(sweep_catches(PLANT_TRIM_BEFORE_SUPERBLOCK, LOG_ALWAYS, 0));
+    assert_true(sweep_catches(PLANT_TRIM_BEFORE_SUPERBLOCK, LOG_ALWAYS, 2));
 }
 
 TEST(log_crash, a_salt_used_twice_is_noticed)
 {
-    assert_true(sweep_catches(PLANT_SALT_USED_TWICE, LOG_ALWAYS, 0));
+    assert_true(sweep_catches(PLANT_SALT_USED_TWICE, LOG_ALWAYS, 5));
 }
 
 TEST(log_crash, a_segment_named_before_the_old_one_is_synced_is_noticed)
 {
-    assert_true(sweep_catches(PLANT_ROLL_WITHOUT_SYNC, LOG_NONE, 0));
+    assert_true(sweep_catches(PLANT_ROLL_WITHOUT_SYNC, LOG_NONE, 5));
+}
+
+TEST(log_crash, a_segment_used_before_the_superblock_names_it_is_noticed)
+{
+    assert_true(sweep_catches(PLANT_NEWEST_NOT_NAMED, LOG_ALWAYS, 5));
 }

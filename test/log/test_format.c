@@ -79,6 +79,8 @@ TEST(log_format, superblocks_are_written_and_read_as_the_vectors_say)
             .durable = {vector_number(&vector, "durable")},
             .committed = {vector_number(&vector, "committed")},
             .floor = {vector_number(&vector, "floor")},
+            .newest = {vector_number(&vector, "newest")},
+            .newest_sequence = vector_number(&vector, "newest_sequence"),
         };
         unsigned slot = (unsigned)vector_number(&vector, "slot");
         uint8_t bytes[LOG_SUPERBLOCK_BYTES];
@@ -261,9 +263,13 @@ TEST(log_format, only_names_that_are_written_are_read)
 
 TEST(log_format, a_superblock_with_impossible_fields_is_refused)
 {
-    struct log_superblock good = {
-        .state = LOG_OPEN, .durable = {10}, .committed = {9}, .floor = {11}};
-    for (unsigned i = 0; i < 6; i++) {
+    struct log_superblock good = {.state = LOG_OPEN,
+                                  .durable = {10},
+                                  .committed = {9},
+                                  .floor = {11},
+                                  .newest = {11},
+                                  .newest_sequence = 1};
+    for (unsigned i = 0; i < 10; i++) {
         struct log_superblock superblock = good, read;
         uint8_t bytes[LOG_SUPERBLOCK_BYTES];
         const char *what = NULL;
@@ -271,6 +277,10 @@ TEST(log_format, a_superblock_with_impossible_fields_is_refused)
         if (i == 2) superblock.floor.at = 0;
         if (i == 3) superblock.floor.at = 12;
         if (i == 4) superblock.durable.at = LOG_LSN_MAX;
+        if (i == 6) superblock.newest.at = 10;
+        if (i == 7) superblock.newest.at = LOG_LSN_MAX;
+        if (i == 8) superblock.newest_sequence = 0;
+        if (i == 9) superblock.newest_sequence = LOG_COUNT_MAX + 1;
         log_superblock_encode(&superblock, 0, bytes);
         if (i == 5) {
             bytes[200] = 1;

@@ -2,11 +2,17 @@
 /* Making a log, and what is refused before anything is touched. */
 #include "test/log/damage.h"
 
+static struct log_site site_of(const struct keeper *keeper, const char *directory)
+{
+    return (struct log_site){
+        .directory = directory, .disk = keeper->seams->disk, .entropy = keeper->seams->entropy};
+}
+
 static void step_create(struct keeper *keeper)
 {
     struct history history = {{1}};
-    keeper->result = log_create(keeper->seams->disk, KEEPER_DIRECTORY, &keeper->options, history,
-                                keeper->seams->entropy, &keeper->why);
+    struct log_site site = site_of(keeper, KEEPER_DIRECTORY);
+    keeper->result = log_create(&site, &keeper->options, history, &keeper->why);
 }
 
 static enum err create_again(struct keeper *keeper)
@@ -44,21 +50,22 @@ TEST(log_make, a_damaged_log_is_not_made_anew)
 static void step_bad_options(struct keeper *keeper)
 {
     struct log_options options = keeper->options;
-    struct entropy *entropy = keeper->seams->entropy;
-    struct disk *disk = keeper->seams->disk;
+    struct log_site site = site_of(keeper, "other");
     struct history history = {{1}};
     static const uint64_t sizes[] = {0, 4096, 12288, 16385, 20000};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         options.segment_bytes = sizes[i];
-        MUST(log_create(disk, "other", &options, history, entropy, &keeper->why) == ERR_CONFIG);
+        MUST(log_create(&site, &options, history, &keeper->why) == ERR_CONFIG);
     }
     char path[2000];
     memset(path, 'p', sizeof(path));
     path[sizeof(path) - 1] = '\0';
-    MUST(log_create(disk, path, &keeper->options, history, entropy, &keeper->why) == ERR_LIMIT);
-    MUST(log_create(disk, "", &keeper->options, history, entropy, &keeper->why) == ERR_LIMIT);
-    MUST(log_create(disk, "no/such/place", &keeper->options, history, entropy, &keeper->why) ==
-         ERR_NOT_FOUND);
+    site.directory = path;
+    MUST(log_create(&site, &keeper->options, history, &keeper->why) == ERR_LIMIT);
+    site.directory = "";
+    MUST(log_create(&site, &keeper->options, history, &keeper->why) == ERR_LIMIT);
+    site.directory = "no/such/place";
+    MUST(log_create(&site, &keeper->options, history, &keeper->why) == ERR_NOT_FOUND);
 }
 
 TEST(log_make, what_cannot_be_a_log_is_refused)

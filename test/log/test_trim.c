@@ -67,7 +67,7 @@ TEST(log_trim, trimmed_segments_become_spares_and_spares_become_segments)
 {
     struct keeper *keeper = filled(60);
     trim(keeper, log_durable(keeper->log).at);
-    assert_int_equal(spares(keeper), 2);
+    assert_int_equal(spares(keeper), 3);
     uint64_t used = sim_disk_used(keeper_disk(keeper));
     for (unsigned round = 0; round < 20; round++) {
         for (unsigned i = 0; i < 6; i++) assert_int_equal(keeper_append(keeper, 2, 900), ERR_OK);
@@ -185,6 +185,61 @@ TEST(log_space, below_the_reserve_it_is_low_but_goes_on)
     assert_true(sim_world_run_for(keeper->world, 2 * SIM_SECOND));
     assert_false(log_is_low(keeper->log));
     keeper_free(keeper);
+}
+
+/* What an owner does with commands that add data: argument[0] of them in one turn, at most. */
+static void step_add_unless_low(struct keeper *keeper)
+{
+    uint64_t wanted = keeper->argument[0];
+    keeper->argument[0] = 1;
+    keeper->argument[1] = 900;
+    while (wanted-- > 0 && !log_is_low(keeper->log)) {
+        step_append(keeper);
+        MUST(keeper->result == ERR_OK || log_is_low(keeper->log));
+    }
+}
+
+/* Entries that free space, one after the other. */
+static void must_go_on(struct keeper *keeper, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(keeper_append(keeper, 1, 100), ERR_OK);
+        assert_int_equal(log_durable(keeper->log).at, log_appended(keeper->log).at);
+    }
+}
+
+/* A disk that is full from one moment to the next, wherever the log stands, without its knowing
+ * (the first three) or not. */
+TEST(log_space, while_low_what_frees_space_has_a_segment_ready)
+{
+    static const uint64_t rooms[] = {0, 10000, 20000, 65536 + 20000, 65536 + 50000};
+    for (unsigned i = 0; i < 5 * 25; i++) {
+        bool reserve = rooms[i / 25] > 65536;
+        struct keeper *keeper = filled(10);
+        struct sim_disk *disk = keeper_disk(keeper);
+        assert_int_equal(keeper_append(keeper, i % 25, 100), ERR_OK);
+        assert_true(sim_world_settle(keeper->world, SIM_SECOND));
+        sim_disk_set_capacity(disk, sim_disk_used(disk) + rooms[i / 25]);
+        if (reserve) assert_true(sim_world_run_for(keeper->world, 2 * SIM_SECOND));
+        for (unsigned turn = 0; turn < 100 && !log_is_low(keeper->log); turn++) {
+            keeper->argument[0] = reserve && i % 2 == 0 ? 300 : 1 + turn % 60;
+            assert_true(keeper_do(keeper, step_add_unless_low));
+            keeper_wait(keeper);
+        }
+        assert_true(log_is_low(keeper->log));
+        assert_int_equal(log_durable(keeper->log).at, log_appended(keeper->log).at);
+        must_go_on(keeper, reserve ? 50 : 20);
+        if (reserve) { /* which others eat up: one spare is still there */
+            assert_true(sim_world_settle(keeper->world, SIM_SECOND));
+            sim_disk_set_capacity(disk, sim_disk_used(disk));
+            must_go_on(keeper, 20);
+        }
+        assert_true(sim_world_run_for(keeper->world, 2 * SIM_SECOND));
+        assert_int_equal(keeper_append(keeper, 300, 900), ERR_SPACE);
+        assert_int_equal(log_durable(keeper->log).at, log_appended(keeper->log).at);
+        ASSERT_SOUND(keeper);
+        keeper_free(keeper);
+    }
 }
 
 TEST(log_space, trimming_brings_a_full_log_back)

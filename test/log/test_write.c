@@ -154,6 +154,7 @@ TEST(log_write, a_failed_write_poisons_the_log_and_is_never_tried_again)
     struct keeper *keeper = keeper_new(1, LOG_ALWAYS);
     assert_true(sim_node_start(keeper->node));
     assert_int_equal(keeper_append(keeper, 3, 100), ERR_OK);
+    assert_true(sim_world_settle(keeper->world, SIM_SECOND)); /* spares are made */
     fail_next(keeper, WRITES, SIM_FAULT_ERROR);
     (void)keeper_append(keeper, 2, 100);
     assert_true(keeper->failed);
