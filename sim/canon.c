@@ -217,6 +217,26 @@ static uint64_t recording_unflushed(const struct machine *machine)
     return inner_of(machine)->ops->unflushed_bytes(inner_of(machine));
 }
 
+static uint64_t recording_unflushed_records(const struct machine *machine)
+{
+    return inner_of(machine)->ops->unflushed_records(inner_of(machine));
+}
+
+/* Whatever is read ahead, nothing has happened. */
+static void recording_foresee(struct machine *machine, const struct entry *entries, size_t count)
+{
+    struct recording *recording = recording_of(machine);
+    struct machine *inner = recording->inner;
+    struct mark mark = inner->ops->applied(inner);
+    struct digest digest = inner->ops->digest(inner);
+    inner->ops->foresee(inner, entries, count);
+    struct mark after = inner->ops->applied(inner);
+    if (!mark_equal(&mark, &after) || !digest_equal(digest, inner->ops->digest(inner))) {
+        sim_world_fail(recording->canon->world,
+                       "history: foresight at LSN %" PRIu64 " left something", mark.lsn.at);
+    }
+}
+
 static void recording_flush(struct machine *machine, struct machine_flush *flush)
 {
     recording_of(machine)->canon->flushes++;
@@ -232,6 +252,16 @@ static size_t recording_due(struct machine *machine, struct stamp now, size_t li
 static bool recording_tidy(struct machine *machine)
 {
     return inner_of(machine)->ops->tidy(inner_of(machine));
+}
+
+static void recording_reclaim(struct machine *machine)
+{
+    inner_of(machine)->ops->reclaim(inner_of(machine));
+}
+
+static bool recording_is_low(const struct machine *machine)
+{
+    return inner_of(machine)->ops->is_low(inner_of(machine));
 }
 
 static struct digest recording_digest(const struct machine *machine)
@@ -261,12 +291,16 @@ static const struct machine_ops recording_ops = {
     .flushed = recording_flushed,
     .stamp = recording_stamp,
     .apply = recording_apply,
+    .foresee = recording_foresee,
     .query = recording_query,
     .warm = recording_warm,
     .unflushed_bytes = recording_unflushed,
+    .unflushed_records = recording_unflushed_records,
     .flush = recording_flush,
     .due = recording_due,
     .tidy = recording_tidy,
+    .reclaim = recording_reclaim,
+    .is_low = recording_is_low,
     .digest = recording_digest,
     .describe = recording_describe,
     .memory_bytes = recording_memory,

@@ -7,7 +7,12 @@
 #include "base/must.h"
 #include "sim/heap.h"
 
-enum { STORE_NOTE = 64, STORE_PIECE_ITEMS_MAX = 256 };
+enum { STORE_NOTE = 64, STORE_PIECE_ITEMS_MAX = 256, STORE_LOW_BYTES = 320 << 10 };
+
+void sim_store_look_after_space(struct sim_store *store)
+{
+    store->is_low = !sim_disk_has_room(store->stores->node->disk, STORE_LOW_BYTES);
+}
 
 void sim_flushing_drop(struct sim_flushing *flushing)
 {
@@ -82,6 +87,7 @@ static void flushing_commit(struct sim_flushing *flushing)
     if (flushing->err == ERR_OK && new > old && !sim_disk_has_room(node->disk, new - old)) {
         flushing->err = ERR_SPACE;
     }
+    sim_store_look_after_space(flushing->store);
     if (flushing->err == ERR_OK) {
         flushing_put_in_place(flushing);
         uint64_t facts[2] = {flushing->items, flushing->hash};

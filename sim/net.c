@@ -104,6 +104,16 @@ static void net_pause_of_sim(struct stream *stream, bool paused)
     (void)sim_heap_enter(before);
 }
 
+static bool net_has_ended_of_sim(const struct stream *stream)
+{
+    const struct stream *peer = stream->peer;
+    if (stream->is_told) return true;
+    if (stream->link->is_clogged || sim_end_is_isolated(stream) || sim_end_is_isolated(peer)) {
+        return false; /* nobody can say so */
+    }
+    return peer->is_broken || (peer->is_finished && peer->unsent.size == 0);
+}
+
 static void net_close_of_sim(struct stream *stream, bool flush)
 {
     struct sim_heap *before = sim_heap_enter(NULL);
@@ -192,6 +202,7 @@ const struct net_ops sim_net_ops = {
     .send = net_send_of_sim,
     .unsent = net_unsent_of_sim,
     .pause = net_pause_of_sim,
+    .has_ended = net_has_ended_of_sim,
     .close = net_close_of_sim,
     .peer = net_peer_of_sim,
     .local = net_local_of_sim,

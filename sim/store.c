@@ -191,6 +191,23 @@ static enum err store_get_of_sim(struct store *base, struct bytes key, enum stor
     return ERR_OK;
 }
 
+/* Leaves some keys out, as a world does that is short of memory or cannot read them. */
+static void store_fetch_of_sim(struct store *base, struct store_fetch *fetch)
+{
+    struct sim_store *store = store_of(base);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < fetch->count && bytes < fetch->bytes_max; i++) {
+        MUST(i == 0 || bytes_compare(fetch->keys[i - 1], fetch->keys[i]) < 0);
+        if (dice_chance(store_dice(store), 1, 16)) continue;
+        if (sim_store_roll(store->stores, SIM_STORE_GET, store->path) != ERR_OK) continue;
+        struct sim_item *item = sim_tree_at_or_after(store->held->tree, fetch->keys[i]);
+        bool there = item != NULL && bytes_equal(sim_item_key(item), fetch->keys[i]);
+        struct bytes value = there ? sim_item_value(item) : (struct bytes){0};
+        fetch->found(fetch, i, there ? &value : NULL);
+        bytes += value.size;
+    }
+}
+
 static void cursor_leave(struct sim_cursor *cursor)
 {
     memory_free(cursor->item);
@@ -341,6 +358,19 @@ static uint64_t store_approximate_bytes_of_sim(struct store *base)
     return sim_tree_bytes(store_of(base)->held->tree);
 }
 
+static bool store_is_low_of_sim(const struct store *base)
+{
+    const struct sim_store *store = (const struct sim_store *)(const void *)base;
+    return store->is_low;
+}
+_Static_assert(offsetof(struct sim_store, base) == 0, "store_is_low_of_sim() relies on it");
+
+/* A deletion is gone with the flush that brings it: there is nothing left to free. */
+static void store_reclaim_of_sim(struct store *base)
+{
+    sim_store_look_after_space(store_of(base));
+}
+
 static void store_drop(struct sim_store *store)
 {
     struct list *node;
@@ -375,9 +405,12 @@ static const struct store_ops store_ops_of_sim = {
     .cursor = store_cursor_of_sim,
     .flush = sim_store_flush,
     .warm = store_warm_of_sim,
+    .fetch = store_fetch_of_sim,
     .view_open = store_view_open_of_sim,
     .view_close = store_view_close_of_sim,
     .approximate_bytes = store_approximate_bytes_of_sim,
+    .reclaim = store_reclaim_of_sim,
+    .is_low = store_is_low_of_sim,
     .close = store_close_of_sim,
 };
 

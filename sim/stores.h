@@ -31,7 +31,7 @@ struct sim_store {
     struct sim_stores *stores;
     struct sim_held *held;
     uint64_t opening;
-    bool is_shut;
+    bool is_shut, is_low;
     struct sim_flushing *flushing;
     struct list cursors, views, warmings;
     char path[];
@@ -52,6 +52,8 @@ struct sim_flushing {
     bool has_last;
     uint64_t items, hash;
 };
+
+void sim_store_look_after_space(struct sim_store *store); /* decides what is_low() says */
 
 /* ERR_OK, or what an injected fault says. */
 enum err sim_store_roll(struct sim_stores *stores, enum sim_store_op op, const char *path);

@@ -12,6 +12,7 @@ enum exit_status {
     EXIT_STATUS_LOG_SYNC = 4, /* a sync of the log failed */
     EXIT_STATUS_DIGEST = 5,   /* digests differ */
     EXIT_STATUS_STORE = 6,    /* the store failed */
+    EXIT_STATUS_HURRY = 7,    /* asked twice to stop: without the last sync */
 };
 
 #endif

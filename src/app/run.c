@@ -3,6 +3,7 @@
  * second one at once. */
 #include "app/run.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,10 @@
 #include "base/memory.h"
 #include "real/real.h"
 
-enum { CONFIG_FILE_BYTES_MAX = 1 << 20 };
+enum {
+    CONFIG_FILE_BYTES_MAX = 1 << 20,
+    STREAMS_BESIDE_CLIENTS = 32, /* listeners, and connections that are told why they end */
+};
 
 struct run {
     struct server_host host;
@@ -105,7 +109,10 @@ static void asked_to_stop(struct real_signals *signals, int number)
     trace_event(run->trace, TRACE_NOTICE, "server", "signal", "number=%d again=%d", number,
                 (int)run->asked);
     if (run->asked || run->server == NULL) {
-        real_world_stop(run->real); /* what is acked is on disk: a hurry loses nothing */
+        /* As in a crash: what was acked is with the kernel, but with `everysec` and `none` perhaps
+         * not on disk. The status says so. */
+        if (run->status == EXIT_STATUS_CLEAN) run->status = EXIT_STATUS_HURRY;
+        real_world_stop(run->real);
     } else {
         run->asked = true;
         server_stop(run->server);
@@ -132,6 +139,11 @@ static void log_sync(struct server_host *host, const char **method, const char *
     *place = status.place;
 }
 
+static void set_keepalive(struct server_host *host, unsigned seconds)
+{
+    real_world_set_keepalive(CONTAINER_OF(host, struct run, host)->real, seconds);
+}
+
 static void warn_without_effect(struct run *run)
 {
     struct buffer names;
@@ -144,6 +156,26 @@ static void warn_without_effect(struct run *run)
     buffer_release(&names);
 }
 
+/* Clients beyond what the system's limit of open files leaves for them are never let in. */
+static enum err fit_maxclients(struct run *run, struct why *why)
+{
+    struct real_files files;
+    real_process_files(&files);
+    if (files.streams <= STREAMS_BESIDE_CLIENTS) {
+        return why_fail(why, ERR_REFUSED, "the limit of open files, %" PRIu64 ", is too low",
+                        files.allowed);
+    }
+    uint64_t most = run->host.clients_max = files.streams - STREAMS_BESIDE_CLIENTS;
+    uint64_t asked = (uint64_t)config_int(run->config, CONFIG_MAXCLIENTS);
+    if (asked <= most) return ERR_OK;
+    char text[32];
+    (void)snprintf(text, sizeof(text), "%" PRIu64, most);
+    const struct bytes words[] = {bytes_text("maxclients"), bytes_text(text)};
+    trace_event(run->trace, TRACE_WARNING, "server", "maxclients_lowered",
+                "from=%" PRIu64 " to=%" PRIu64 " open_files=%" PRIu64, asked, most, files.allowed);
+    return config_set(run->config, words, 2, why);
+}
+
 static enum exit_status serve(struct run *run)
 {
     static const enum real_log_sync methods[] = {
@@ -153,7 +185,9 @@ static enum exit_status serve(struct run *run)
     };
     struct real_options options = {
         .log_sync = methods[config_enum(run->config, CONFIG_LOG_SYNC)],
+        .backlog = (unsigned)config_int(run->config, CONFIG_TCP_BACKLOG),
         .keepalive_seconds = (unsigned)config_int(run->config, CONFIG_TCP_KEEPALIVE),
+        .store_reserve_bytes = config_size(run->config, CONFIG_STORE_RESERVE_SIZE),
         .trace = run->trace,
         .signals = &run->signals,
     };
@@ -163,7 +197,10 @@ static enum exit_status serve(struct run *run)
     }
     run->world.trace = run->trace;
     enum exit_status status = EXIT_STATUS_CLEAN;
-    enum err err = server_open(&run->server, &run->world, run->config, &run->host, &why);
+    enum err err = fit_maxclients(run, &why);
+    if (err == ERR_OK) {
+        err = server_open(&run->server, &run->world, run->config, &run->host, &why);
+    }
     if (err != ERR_OK) {
         status = exit_status_of(err);
         trace_event(run->trace, TRACE_WARNING, "server", "start_refused",
@@ -190,6 +227,7 @@ enum exit_status run_server(const char *version, size_t count, const char *const
                  .used_memory = used_memory,
                  .used_cpu_us = used_cpu_us,
                  .log_sync = log_sync,
+                 .set_keepalive = set_keepalive,
                  .process_id = real_process_id(),
                  .version = version},
         .signals.asked = asked_to_stop,

@@ -4,6 +4,7 @@
  * closed. */
 #include "app/server.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -149,9 +150,20 @@ static void redis_log_sync(struct redis_host *host, const char **method, const c
 static enum err configured(struct config_watch *watch, const struct config *config,
                            enum config_id id, struct why *why)
 {
-    (void)why;
     struct server *server = CONTAINER_OF(watch, struct server, config_watch);
     struct node_options options = node_options_of(config);
+    uint64_t clients_max = server->host->clients_max;
+    if (id == CONFIG_MAXCLIENTS && clients_max != 0 &&
+        (uint64_t)config_int(config, CONFIG_MAXCLIENTS) > clients_max) {
+        return why_fail(why, ERR_CONFIG,
+                        "The operating system is not able to handle the specified number of "
+                        "clients, try with %" PRIu64,
+                        clients_max);
+    }
+    if (id == CONFIG_TCP_KEEPALIVE && server->host->set_keepalive != NULL) {
+        server->host->set_keepalive(server->host,
+                                    (unsigned)config_int(config, CONFIG_TCP_KEEPALIVE));
+    }
     if (id == CONFIG_DURABILITY) node_set_durability(server->node, options.durability);
     if (id == CONFIG_FLUSH_BUDGET_MIN || id == CONFIG_FLUSH_BUDGET_MAX) {
         node_set_flush_bytes(server->node, options.flush_bytes_min, options.flush_bytes_max);

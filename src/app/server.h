@@ -25,9 +25,12 @@ struct server_host {
     uint64_t (*used_cpu_us)(struct server_host *host, bool user);
     void (*log_sync)(struct server_host *host, const char **method,
                      const char **place); /* NULL is fine */
+    void (*set_keepalive)(struct server_host *host,
+                          unsigned seconds); /* of connections from now on; NULL is fine */
     /* May put a machine of its own between the node and the keys machine, to watch; NULL: nobody
      * does. */
     struct machine_maker *(*observe)(struct server_host *host, struct machine_maker *maker);
+    uint64_t clients_max; /* that the process can serve; 0: any number */
     uint64_t process_id;
     const char *config_file; /* NULL: none */
     const char *version;

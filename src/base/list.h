@@ -28,6 +28,12 @@ static inline void list_append(struct list *list, struct list *node)
     list->previous = node;
 }
 
+/* Puts `node` (in no list now) at the front of `list`. */
+static inline void list_prepend(struct list *list, struct list *node)
+{
+    list_append(list->next, node);
+}
+
 /* Takes `node` out of its list and leaves it linked to itself, so that a second call is
  * harmless. */
 static inline void list_remove(struct list *node)

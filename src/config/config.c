@@ -364,7 +364,8 @@ int64_t config_int(const struct config *config, enum config_id id)
 
 uint64_t config_size(const struct config *config, enum config_id id)
 {
-    MUST(directive_of(id)->kind == KIND_SIZE);
+    enum config_kind kind = directive_of(id)->kind;
+    MUST(kind == KIND_SIZE || kind == KIND_SIZE_4K);
     return (uint64_t)config_value(config, id)->number;
 }
 

@@ -10,6 +10,9 @@ static void describe_type(const struct directive *directive, struct buffer *out)
         if (most == INT64_MAX) buffer_append_format(out, " (from %lld)", least);
         else buffer_append_format(out, " (%lld to %lld)", least, most);
         return;
+    case KIND_SIZE_4K:
+        buffer_append_text(out, " (bytes, or with k, m, g; a multiple of 4096)");
+        return;
     case KIND_SIZE:
     case KIND_SIZE_OR_PERCENT: buffer_append_text(out, " (bytes, or with k, m, g)"); return;
     case KIND_BOOL: buffer_append_text(out, " (yes, no)"); return;

@@ -233,6 +233,7 @@ enum err value_take_list(struct value *value, const struct config_name *name,
     case KIND_INT:
     case KIND_OCTAL:
     case KIND_SIZE:
+    case KIND_SIZE_4K:
     case KIND_SIZE_OR_PERCENT:
     case KIND_BOOL:
     case KIND_ENUM:

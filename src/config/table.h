@@ -9,6 +9,7 @@ enum config_kind {
     KIND_INT,
     KIND_OCTAL,
     KIND_SIZE,
+    KIND_SIZE_4K,         /* a multiple of 4096 */
     KIND_SIZE_OR_PERCENT, /* a percentage is kept as a negative number */
     KIND_BOOL,
     KIND_ENUM,

@@ -74,6 +74,8 @@ static enum err take_size(struct value *value, const struct directive *directive
     bool or_percent = directive->kind == KIND_SIZE_OR_PERCENT;
     if (number_parse_size(word, &size)) {
         value->number = size > INT64_MAX ? INT64_MAX : (int64_t)size;
+        if (directive->kind == KIND_SIZE_4K && size % 4096 != 0)
+            return why_fail(why, ERR_CONFIG, "argument must be a multiple of 4096");
         return check_bounds(directive, value->number, why);
     }
     int64_t percent;
@@ -169,6 +171,7 @@ static enum err take_any(struct value *value, const struct config_name *name,
     case KIND_INT: return take_int(value, directive, word, why);
     case KIND_OCTAL: return take_octal(value, directive, word, why);
     case KIND_SIZE:
+    case KIND_SIZE_4K:
     case KIND_SIZE_OR_PERCENT: return take_size(value, directive, word, why);
     case KIND_BOOL: return take_bool(value, word, why);
     case KIND_ENUM: return take_enum(value, name->words, word, why);
@@ -243,7 +246,8 @@ void value_show(const struct value *value, const struct config_name *name, struc
         buffer_append_format(out, "%lld", number);
         return;
     case KIND_INT:
-    case KIND_SIZE: buffer_append_format(out, "%lld", number); return;
+    case KIND_SIZE:
+    case KIND_SIZE_4K: buffer_append_format(out, "%lld", number); return;
     case KIND_OCTAL: buffer_append_format(out, "%llo", (unsigned long long)number); return;
     case KIND_BOOL: buffer_append_text(out, number != 0 ? "yes" : "no"); return;
     case KIND_ENUM: show_enum(value, name->words, out); return;
@@ -277,7 +281,8 @@ void value_write(const struct value *value, const struct config_name *name, stru
 {
     const struct directive *directive = directive_of(name->id);
     struct bytes text = buffer_bytes(&value->text);
-    bool is_size = directive->kind == KIND_SIZE || directive->kind == KIND_SIZE_OR_PERCENT;
+    bool is_size = directive->kind == KIND_SIZE || directive->kind == KIND_SIZE_4K ||
+                   directive->kind == KIND_SIZE_OR_PERCENT;
     bool is_text = directive->kind >= KIND_PLAIN && directive->kind <= KIND_SECRET;
     if (is_size && value->number >= 0) {
         write_size(value->number, out);

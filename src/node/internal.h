@@ -88,13 +88,12 @@ struct node {
     struct machine_flush flush;
     bool flushing, flush_wanted, flush_synced, expiry_on, tidying;
     struct lsn flush_through;
-    uint64_t flush_bytes, flush_bytes_min, flush_bytes_max; /* budget, and its bounds */
-    uint64_t flush_not_before_us, last_append_us;
-    bool store_low;                     /* the last flush found the disk full */
-    uint64_t applied_bytes, applied_us; /* the measured rate of apply */
-    struct lsn tail_from,
-        tail_to; /* in the log, beyond the recorded commit: applied once our epoch commits */
-    struct lsn epoch_lsn; /* of this start's epoch entry */
+    uint64_t flush_bytes_min, flush_bytes_max; /* bounds of the budget */
+    uint64_t flush_not_before_us, reclaim_not_before_us, last_append_us;
+    bool store_low; /* the last flush found the disk full */
+    uint64_t applied_calls, applied_us, replay_us, replay_entry_ns, replay_record_ns; /* rates */
+    struct lsn tail_from, tail_to; /* beyond the recorded commit: wait for our epoch's */
+    struct lsn epoch_lsn;          /* of this start's epoch entry */
     struct stamp started;
     struct task tell; /* a listener's call, outside every call into the node */
     enum node_failure failure;
@@ -150,5 +149,6 @@ void node_flush_if_due(struct node *node);
 void node_flush_now(struct node *node);
 void node_flush_advanced(struct node *node); /* the log became more durable */
 void node_stop_step(struct node *node);
+bool node_is_low(const struct node *node); /* for want of space no data are added */
 
 #endif

@@ -19,9 +19,20 @@ enum {
     NODE_IDLE_US = 1000 * 1000,
     /* A flush that found the disk full is tried again after this. */
     NODE_FLUSH_RETRY_US = 1000 * 1000,
-    /* What a crash may leave to replay, as time: the flush budget in bytes follows from the
-       measured rate. */
-    NODE_REPLAY_US = 500 * 1000,
+    /* A flush begins when a crash would leave so much to replay. Past the second figure entries
+       wait for the flush that is under way: this bounds every start. */
+    NODE_REPLAY_US = 200 * 1000,
+    NODE_REPLAY_US_MAX = 500 * 1000,
+    /* What a replay takes to apply an entry, and for the record that it has to read first, as
+       assumed until it is measured (two cores, 10 million keys); and bounds of the second. */
+    NODE_REPLAY_ENTRY_NS = 1500,
+    NODE_REPLAY_RECORD_NS = 5000,
+    NODE_REPLAY_RECORD_NS_MIN = 3000,
+    NODE_REPLAY_RECORD_NS_MAX = 10000,
+    NODE_REPLAY_SAMPLE_RECORDS = 4096,
+    /* Entries that a replay shows the machine at once. */
+    NODE_REPLAY_WINDOW_ENTRIES = 16384,
+    NODE_REPLAY_WINDOW_BYTES = 4 << 20,
     /* Buckets of the tables of waiters and watches. */
     NODE_KEY_TABLE_BUCKETS = 1024,
 };

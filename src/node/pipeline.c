@@ -164,7 +164,7 @@ static enum err evaluate_read(struct node *node, struct call *call, const struct
 
 static bool may_propose(const struct node *node)
 {
-    return node->phase == NODE_SERVING && !log_is_low(node->log) && !node->store_low;
+    return node->phase == NODE_SERVING && !node_is_low(node);
 }
 
 static void parked_fetched(struct machine_warm *warm);
@@ -253,8 +253,7 @@ static const char refuse_space[] = "MISCONF The disk is nearly full: commands th
 
 static void admit_write(struct node *node, struct call *call, struct bytes payload)
 {
-    bool low = log_is_low(node->log) || node->store_low;
-    if (low && payload_adds_data(node, payload)) {
+    if (node_is_low(node) && payload_adds_data(node, payload)) {
         call_refuse(node, call, refuse_space);
         return;
     }
@@ -399,7 +398,6 @@ static bool take_entry(struct node *node, struct call *call)
         node_fail(node, err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE, &why);
         return false;
     }
-    node->applied_bytes += entry.payload.size;
     order_take(node, call);
     call->mark = node->machine->ops->applied(node->machine);
     if (call->kind == CALL_WAIT) {
@@ -415,6 +413,7 @@ static void become_ready(struct node *node)
     if (node->phase != NODE_OPENING) return;
     if (lsn_before(node->machine->ops->applied(node->machine).lsn, node->epoch_lsn)) return;
     node->phase = NODE_SERVING;
+    node->applied_calls = node->applied_us = 0; /* the old tail was among them */
     clock_defer(node->world.clock, &node->tell);
 }
 
@@ -437,7 +436,10 @@ void node_run(struct node *node)
         going = call->lsn.at == 0 ? take_unlogged(node, call) : take_entry(node, call);
         taken++;
     }
-    node->applied_us += clock_now_us(node->world.clock) - began_us;
+    if (!node->stalled) { /* a row that met a record on disk says nothing of applying */
+        node->applied_calls += taken;
+        node->applied_us += clock_now_us(node->world.clock) - began_us;
+    }
     node->applying = false;
     if (node->phase == NODE_FAILED) return;
     log_forget(node->log, node->machine->ops->applied(node->machine).lsn);

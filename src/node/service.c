@@ -71,7 +71,7 @@ static void node_status(struct service *service, struct service_status *out)
         .calls_waiting = node->order_count,
         .waiters = node->waiters.count,
         .expired_keys = node->expired_keys,
-        .low_space = log_is_low(node->log) || node->store_low,
+        .low_space = node_is_low(node),
         .clock_jump_ms = hlc_jump_ms(&node->hlc),
     };
     out->applied = out->mark.lsn;

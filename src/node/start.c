@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "base/plant.h"
 #include "node/internal.h"
+#include "node/replay.h"
 
 enum { SHARD_KEYS = 0 };
 
@@ -194,37 +195,11 @@ static enum err gate(struct node *node, const struct log_found *found, struct wh
     return ERR_OK;
 }
 
-static enum err replay(struct node *node, struct lsn from, struct lsn to, struct why *why)
-{
-    if (lsn_before(to, from)) return ERR_OK;
-    struct log_reader *reader = NULL;
-    enum err err = log_reader_open(&reader, node->world.disk, node->log_directory, from, why);
-    while (err == ERR_OK) {
-        struct entry entry;
-        err = log_reader_next(reader, &entry, why);
-        if (err != ERR_OK || lsn_before(to, entry.lsn)) break;
-        struct outcome outcome = {.reply = reply_nobody()};
-        err = node->machine->ops->apply(node->machine, &entry, MACHINE_ATTEMPTS_MAX, &outcome);
-        if (err != ERR_OK)
-            why_fail(why, err, "entry %" PRIu64 " could not be applied", entry.lsn.at);
-        hlc_observe(&node->hlc, entry.stamp);
-        node->start_gap_entries++;
-        node->applied_bytes += entry.payload.size;
-        if (entry.lsn.at == to.at) break;
-    }
-    log_reader_close(reader);
-    if (err == ERR_OK) return ERR_OK;
-    if (err == ERR_NOT_FOUND) {
-        return why_fail(why, ERR_CORRUPT, "the log ends before LSN %" PRIu64, to.at);
-    }
-    return err;
-}
-
 enum err node_apply_tail(struct node *node, struct why *why)
 {
     struct lsn from = node->tail_from;
     node->tail_from = lsn_next(node->tail_to); /* once */
-    enum err err = replay(node, from, node->tail_to, why);
+    enum err err = node_replay(node, from, node->tail_to, why);
     if (err != ERR_OK) {
         node_fail(node, err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE, why);
     }
@@ -279,7 +254,7 @@ static enum err recover(struct node *node, struct machine_maker *maker,
     if (PLANTED(REPLAY_ONE_TWICE) && from.at > 1) from.at--;
     struct lsn to = lsn_max(found.committed, (struct lsn){from.at - 1});
     if (PLANTED(FORGET_RECORDED_COMMIT)) to = found.last.lsn;
-    err = replay(node, from, to, why);
+    err = node_replay(node, from, to, why);
     if (err != ERR_OK) return err;
     node->committed = to;
     node->tail_from = lsn_next(to);
@@ -351,6 +326,8 @@ static struct node *node_make(const struct world *world, const struct node_optio
     node->apply.run = apply_turn;
     node->again.fired = apply_again;
     node->tell.run = tell_listener;
+    node->replay_entry_ns = NODE_REPLAY_ENTRY_NS;
+    node->replay_record_ns = NODE_REPLAY_RECORD_NS;
     node->flush_bytes_min = options->flush_bytes_min;
     node->flush_bytes_max = options->flush_bytes_max;
     list_init(&node->order);
@@ -377,7 +354,6 @@ enum err node_open(struct node **out, const struct world *world, struct machine_
         return err;
     }
     node->start_us = clock_now_us(world->clock) - began_us;
-    node->applied_us += node->start_us;
     node_upkeep_start(node);
     *out = node;
     return ERR_OK;
@@ -450,6 +426,4 @@ void node_set_flush_bytes(struct node *node, uint64_t min, uint64_t max)
 {
     node->flush_bytes_min = min;
     node->flush_bytes_max = max < min ? min : max;
-    if (node->flush_bytes < min) node->flush_bytes = min;
-    if (node->flush_bytes > node->flush_bytes_max) node->flush_bytes = node->flush_bytes_max;
 }

@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Upkeep: flush, trim, expiry, clean-up, the idle note; and the orderly stop.
  *
- * The flush budget bounds what a crash leaves to replay by time, not only by bytes: it is what this
- * machine applies in NODE_REPLAY_US, measured while it runs, within the configured bounds. A flush
- * begins by making the log durable through what is applied, so the store never gets ahead of the
- * log. */
+ * The flush budget bounds what a crash leaves to replay by time, not only by bytes: a flush is due
+ * when a replay would take NODE_REPLAY_US, within the configured bounds of bytes. A replay applies
+ * entries, which is measured while this machine runs; and it reads the records that they change,
+ * which this machine has in memory: that takes as long as the last start took for it, or as is
+ * assumed.
+ *
+ * A flush begins by making the log durable through what is applied, so the store never gets ahead
+ * of the log. */
 #include "node/internal.h"
 
 #include "base/plant.h"
+#include "node/replay.h"
 
 static struct lsn applied_lsn(const struct node *node)
 {
     return node->machine->ops->applied(node->machine).lsn;
 }
 
-static void measure_budget(struct node *node)
+static void measure_applying(struct node *node)
 {
-    enum { SAMPLE_US = 100 * 1000 };
-    if (node->applied_us < SAMPLE_US) return;
-    uint64_t fits = node->applied_bytes * NODE_REPLAY_US / node->applied_us;
-    node->applied_bytes = node->applied_us = 0;
-    /* A moving average, so that one slow second does not make a storm of small flushes. */
-    uint64_t mean = (node->flush_bytes * 3 + fits) / 4;
-    if (mean < node->flush_bytes_min) mean = node->flush_bytes_min;
-    if (mean > node->flush_bytes_max) mean = node->flush_bytes_max;
-    node->flush_bytes = mean;
+    enum { SAMPLE_US = 50 * 1000 };
+    if (node->applied_us < SAMPLE_US || node->applied_calls == 0) return;
+    node->replay_entry_ns = node_replay_entry_ns(node->replay_entry_ns, node->applied_us,
+                                                 node->applied_calls);
+    node->applied_calls = node->applied_us = 0;
 }
 
 static void flush_begin(struct node *node)
@@ -83,19 +84,53 @@ void node_flush_now(struct node *node)
     flush_begin(node);
 }
 
+/* How long a replay of what is unflushed would take. */
+static uint64_t replay_us(const struct node *node)
+{
+    const struct machine_ops *ops = node->machine->ops;
+    uint64_t entries = applied_lsn(node).at - ops->flushed(node->machine).lsn.at;
+    uint64_t records = ops->unflushed_records(node->machine);
+    return (entries * node->replay_entry_ns + records * node->replay_record_ns) / 1000;
+}
+
 void node_flush_if_due(struct node *node)
 {
     if (node->phase != NODE_SERVING && node->phase != NODE_DRAINING) return;
-    uint64_t unflushed = node->machine->ops->unflushed_bytes(node->machine);
-    if (unflushed < node->flush_bytes) return;
-    if (node->flushing || node->flush_wanted) {
-        /* Memory is bounded: past twice the budget, entries wait in the log until the flush is
-         * done. */
-        node->held = unflushed > 2 * node->flush_bytes;
+    bool busy = node->flushing || node->flush_wanted;
+    bool early = node->phase == NODE_SERVING &&
+                 clock_now_us(node->world.clock) < node->flush_not_before_us;
+    if (node->held && !busy && !early) { /* only its end lets the entries go */
+        node_flush_now(node);
         return;
     }
-    if (clock_now_us(node->world.clock) < node->flush_not_before_us) return;
+    uint64_t bytes = node->machine->ops->unflushed_bytes(node->machine);
+    if (bytes < node->flush_bytes_min) return;
+    uint64_t us = replay_us(node);
+    if (us < NODE_REPLAY_US && bytes < node->flush_bytes_max) return;
+    if (busy || early) {
+        /* Memory and replay are bounded: past that, entries wait in the log until the flush is
+         * done. */
+        node->held = (us > NODE_REPLAY_US_MAX && bytes > 2 * node->flush_bytes_min) ||
+                     bytes > 2 * node->flush_bytes_max;
+        return;
+    }
     node_flush_now(node);
+}
+
+bool node_is_low(const struct node *node)
+{
+    return log_is_low(node->log) || node->store_low || node->machine->ops->is_low(node->machine);
+}
+
+/* While space is short, what was deleted goes to the store at once: only there it frees space. */
+static void free_space(struct node *node)
+{
+    uint64_t now_us = clock_now_us(node->world.clock);
+    if (!node_is_low(node) || now_us < node->reclaim_not_before_us) return;
+    node->reclaim_not_before_us = now_us + NODE_FLUSH_RETRY_US;
+    node->machine->ops->reclaim(node->machine);
+    bool behind = lsn_before(node->machine->ops->flushed(node->machine).lsn, applied_lsn(node));
+    if (behind && now_us >= node->flush_not_before_us) node_flush_now(node);
 }
 
 /* --- The stop --- */
@@ -149,7 +184,7 @@ static void expire_fired(struct timer *timer)
     struct node *node = CONTAINER_OF(timer, struct node, expire);
     if (node->phase != NODE_SERVING) return;
     size_t found = 0;
-    if (node->expiry_on && !log_is_low(node->log) && !node->held) {
+    if (node->expiry_on && !node->held) {
         buffer_clear(&node->proposals);
         found = node->machine->ops->due(node->machine, node_now(node), NODE_EXPIRE_STEP_KEYS,
                                         &node->proposals);
@@ -177,14 +212,12 @@ static void tick_fired(struct timer *timer)
     if (node->phase == NODE_FAILED || node->phase == NODE_STOPPED) return;
     clock_timer_start(node->world.clock, &node->tick, NODE_TICK_US);
     if (node->phase != NODE_SERVING) return;
-    measure_budget(node);
-    uint64_t now_us = clock_now_us(node->world.clock);
-    if (node->store_low && !node->flushing && now_us >= node->flush_not_before_us) {
-        node_flush_now(node);
-    }
+    measure_applying(node);
+    free_space(node);
     node_flush_if_due(node);
     node_wait_retry(node);
-    if (now_us - node->last_append_us >= NODE_IDLE_US) log_note_idle(node->log);
+    uint64_t idle_us = clock_now_us(node->world.clock) - node->last_append_us;
+    if (idle_us >= NODE_IDLE_US) log_note_idle(node->log);
 }
 
 void node_upkeep_start(struct node *node)
@@ -193,8 +226,6 @@ void node_upkeep_start(struct node *node)
     node->expire.fired = expire_fired;
     node->tidy.fired = tidy_fired;
     node->expiry_on = true;
-    node->flush_bytes = node->flush_bytes_max < (64U << 20) ? node->flush_bytes_max : 64U << 20;
-    if (node->flush_bytes < node->flush_bytes_min) node->flush_bytes = node->flush_bytes_min;
     clock_timer_start(node->world.clock, &node->tick, NODE_TICK_US);
     clock_timer_start(node->world.clock, &node->expire, NODE_TICK_US);
     clock_timer_start(node->world.clock, &node->tidy, NODE_TICK_US);

@@ -12,6 +12,7 @@
 #include "real/engine.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "real/engine_files.h"
+#include "real/real.h"
 
 enum {
     ENGINE_BLOCK_BYTES = 8 * 1024,
@@ -27,13 +29,14 @@ enum {
     ENGINE_METADATA_BLOCK_BYTES = 16 * 1024, /* of index and filter partitions */
     ENGINE_BLOOM_BITS = 10,
     ENGINE_CACHE_SHARD_BITS = 4,
-    ENGINE_OPEN_FILES_MAX = 4096,
-    ENGINE_LEVEL0_TRIGGER = 4,
+    /* A run is small, so that a crash leaves little to replay; and a merge of many runs rewrites no
+     * more than a merge of few. Each costs a read one more look into a filter. */
+    ENGINE_LEVEL0_TRIGGER = 16,
+    ENGINE_LEVEL0_NEVER = 1000, /* the flush waits (engine_run.c), not whoever probes the health */
     ENGINE_MEMTABLE_BYTES = 64 * 1024, /* stays empty */
     ENGINE_INFO_LOG_BYTES = 1 << 20,
     ENGINE_READ_TIER_CACHE = 1, /* rocksdb::kBlockCacheTier */
     ENGINE_SPACE_TO_OPEN_BYTES = 4 << 20,
-    ENGINE_SPACE_TO_REOPEN_BYTES = 16 << 20,
 };
 
 /* ---- Errors ---- */
@@ -135,7 +138,8 @@ static void engine_common_options(struct engine *engine, rocksdb_options_t *opti
     rocksdb_options_set_bytes_per_sync(options, 1 << 20); /* no burst before the log's own syncs */
 }
 
-/* What the C interface has no setter for. */
+/* What the C interface has no setter for. Space allocated ahead of what a compaction writes, as
+ * much as all that it reads, would be missing on a disk that is nearly full. */
 static rocksdb_options_t *engine_base_options(void)
 {
     char *error = NULL;
@@ -144,6 +148,7 @@ static rocksdb_options_t *engine_base_options(void)
     rocksdb_get_options_from_string(plain,
                                     "max_bgerror_resume_count=0;"
                                     "avoid_flush_during_shutdown=true;"
+                                    "allow_fallocate=false;"
                                     "force_consistency_checks=true;",
                                     options, &error);
     MUST(error == NULL);
@@ -179,12 +184,16 @@ static void engine_make_options(struct engine *engine, uint64_t cache_bytes)
      * the loop. */
     rocksdb_options_set_bottommost_compression_options(options, -14, 1, 0, 0, 1);
     rocksdb_options_set_max_background_jobs(options, 2);
-    rocksdb_options_set_max_open_files(options, ENGINE_OPEN_FILES_MAX);
+    struct real_files files;
+    real_process_files(&files);
+    rocksdb_options_set_max_open_files(options, (int)files.tables);
     rocksdb_options_set_max_file_opening_threads(options, 2);
     rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
     rocksdb_options_set_write_buffer_size(options, ENGINE_MEMTABLE_BYTES);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
     rocksdb_options_set_level0_file_num_compaction_trigger(options, ENGINE_LEVEL0_TRIGGER);
+    rocksdb_options_set_level0_slowdown_writes_trigger(options, ENGINE_LEVEL0_NEVER);
+    rocksdb_options_set_level0_stop_writes_trigger(options, ENGINE_LEVEL0_NEVER);
     rocksdb_options_set_max_bytes_for_level_base(options, 256 << 20);
     rocksdb_options_set_target_file_size_base(options, 64 << 20);
     rocksdb_options_set_info_log_level(options, 2); /* warnings */
@@ -216,6 +225,8 @@ static void engine_free(struct engine *engine)
     rocksdb_block_based_options_destroy(engine->table);
     rocksdb_cache_destroy(engine->cache);
     rocksdb_env_destroy(engine->env);
+    engine_reserve_release(&engine->reserve);
+    buffer_release(&engine->clean.from);
     memory_free(engine->run);
     memory_free(engine->scratch);
     memory_free(engine->path);
@@ -232,17 +243,33 @@ static char *path_join(const char *directory, const char *name)
     return path;
 }
 
+/* By its column family: reads of many keys ask for its handle. */
+static rocksdb_t *engine_open_family(struct engine *engine, char **error)
+{
+    const char *name = "default";
+    const rocksdb_options_t *options = engine->options;
+    return rocksdb_open_column_families(options, engine->path, 1, &name, &options, &engine->family,
+                                        error);
+}
+
+static void engine_drop(struct engine *engine)
+{
+    rocksdb_column_family_handle_destroy(engine->family);
+    rocksdb_close(engine->db);
+    engine->db = NULL;
+}
+
 static void engine_try(struct engine *engine, char **error)
 {
     *error = NULL;
     engine->unsure = false;
-    engine->db = rocksdb_open(engine->options, engine->path, error);
+    engine->db = engine_open_family(engine, error);
     if (engine->db != NULL || strstr(*error, "ompression type") == NULL) return;
     /* A RocksDB without zstd. */
     rocksdb_free(*error);
     *error = NULL;
     rocksdb_options_set_bottommost_compression(engine->options, rocksdb_lz4_compression);
-    engine->db = rocksdb_open(engine->options, engine->path, error);
+    engine->db = engine_open_family(engine, error);
 }
 
 static enum err engine_open_here(struct engine *engine, bool make, struct why *why)
@@ -263,17 +290,49 @@ static enum err engine_open_here(struct engine *engine, bool make, struct why *w
     engine_files_drop_logs(engine->path);
     enum err err = engine_files_clear_scratch(engine->scratch, engine->run, why);
     if (err == ERR_OK && make) err = engine_files_sync_parent(engine->path, why);
-    if (err != ERR_OK) {
-        rocksdb_close(engine->db);
-        engine->db = NULL;
-    }
+    if (err != ERR_OK) engine_drop(engine);
     return err;
 }
 
-enum err engine_open(struct engine *engine, const char *path, bool create, uint64_t cache_bytes,
-                     struct why *why)
+/* Takes the reserve, or gives it up for the open. The tables' size is what the file names say: the
+ * database is not open yet. */
+static void engine_reserve_begin(struct engine *engine, uint64_t reserve_bytes)
 {
-    *engine = (struct engine){.db = NULL};
+    engine_reserve_init(&engine->reserve, engine->scratch, reserve_bytes);
+    if (reserve_bytes == 0) return;
+    (void)mkdir(engine->scratch, 0700); /* made again, with its errors, once the database is open */
+    if (engine_reserve_hold(&engine->reserve, engine_files_table_bytes(engine->path))) return;
+    uint64_t bytes = engine_reserve_give_up(&engine->reserve);
+    trace_event(engine->trace, TRACE_WARNING, "store", "reserve_given_up",
+                "bytes=%" PRIu64 " free=%" PRIu64, bytes, engine_files_free_bytes(engine->path));
+}
+
+/* It compacts by itself from its first flush on. Until then nothing makes it worse, and a start has
+ * the cores to itself. */
+static void engine_be_careful(struct engine *engine)
+{
+    atomic_store(&engine->careful, true);
+    rocksdb_options_set_disable_auto_compactions(engine->options, 1);
+    /* What an earlier process has deleted, or a compaction that failed has left, is not known. */
+    atomic_store(&engine->clean.due, true);
+    engine->clean.under_way = engine->clean.stuck = false;
+}
+
+enum err engine_resume_compactions(struct engine *engine, struct why *why)
+{
+    static const char *const names[1] = {"disable_auto_compactions"}, *const values[1] = {"false"};
+    char *error = NULL;
+    if (!atomic_load(&engine->careful)) return ERR_OK;
+    rocksdb_set_options(engine->db, 1, names, values, &error);
+    if (error != NULL) return engine_err(error, "compactions", why);
+    atomic_store(&engine->careful, false);
+    return ERR_OK;
+}
+
+enum err engine_open(struct engine *engine, const char *path, bool create,
+                     const struct engine_options *options, struct why *why)
+{
+    *engine = (struct engine){.trace = options->trace};
     enum engine_state state;
     enum err err = engine_files_look(path, &state, why);
     if (err != ERR_OK) return err;
@@ -285,7 +344,10 @@ enum err engine_open(struct engine *engine, const char *path, bool create, uint6
     engine->path[strlen(path)] = '\0';
     engine->scratch = path_join(path, ENGINE_SCRATCH_NAME);
     engine->run = path_join(engine->scratch, ENGINE_RUN_NAME);
-    engine_make_options(engine, cache_bytes);
+    buffer_init(&engine->clean.from);
+    engine_make_options(engine, options->cache_bytes);
+    engine_reserve_begin(engine, options->reserve_bytes);
+    engine_be_careful(engine);
     /* Without room for its manifest the library aborts the process. */
     if (!engine_files_have_space(engine->path, ENGINE_SPACE_TO_OPEN_BYTES)) {
         engine_free(engine);
@@ -300,15 +362,16 @@ static void engine_shut(struct engine *engine)
 {
     if (engine->db == NULL) return;
     rocksdb_cancel_all_background_work(engine->db, 1);
-    rocksdb_close(engine->db);
-    engine->db = NULL;
+    engine_drop(engine);
 }
 
 enum err engine_reopen(struct engine *engine, struct why *why)
 {
-    if (!engine_files_have_space(engine->path, ENGINE_SPACE_TO_REOPEN_BYTES))
+    engine_give_up_reserve(engine);
+    if (!engine_files_have_space(engine->path, ENGINE_SPACE_TO_OPEN_BYTES))
         return why_fail(why, ERR_SPACE, "store: waits for space to be opened again");
     engine_shut(engine);
+    engine_be_careful(engine);
     return engine_open_here(engine, false, why);
 }
 

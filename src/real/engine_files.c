@@ -96,14 +96,34 @@ void engine_files_drop_logs(const char *path)
     (void)closedir(directory);
 }
 
-bool engine_files_have_space(const char *path, unsigned long long bytes)
+uint64_t engine_files_free_bytes(const char *path)
 {
     struct statvfs facts;
-    return statvfs(path, &facts) == 0 &&
-           (unsigned long long)facts.f_bavail * facts.f_frsize >= bytes;
+    return statvfs(path, &facts) == 0 ? (uint64_t)facts.f_bavail * facts.f_frsize : 0;
 }
 
-static bool directory_sync(const char *path)
+bool engine_files_have_space(const char *path, uint64_t bytes)
+{
+    return engine_files_free_bytes(path) >= bytes;
+}
+
+uint64_t engine_files_table_bytes(const char *path)
+{
+    uint64_t bytes = 0;
+    DIR *directory = opendir(path);
+    if (directory == NULL) return 0;
+    struct dirent *entry;
+    while ((entry = readdir(directory)) != NULL) {
+        struct stat facts;
+        if (has_suffix(entry->d_name, ".sst") &&
+            fstatat(dirfd(directory), entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) == 0)
+            bytes += (uint64_t)facts.st_size;
+    }
+    (void)closedir(directory);
+    return bytes;
+}
+
+bool engine_files_sync_directory(const char *path)
 {
     int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0) return false;
@@ -116,7 +136,8 @@ enum err engine_files_sync_parent(const char *path, struct why *why)
 {
     char parent[ENGINE_PATH_BYTES];
     int length = snprintf(parent, sizeof(parent), "%s/..", path);
-    if (length > 0 && (size_t)length < sizeof(parent) && directory_sync(parent)) return ERR_OK;
+    if (length > 0 && (size_t)length < sizeof(parent) && engine_files_sync_directory(parent))
+        return ERR_OK;
     return why_fail(why, ERR_IO, "store: sync of the directory above %s: %s", path,
                     strerror(errno));
 }
@@ -143,5 +164,5 @@ bool engine_files_repair(const char *path, const char *run, const char *error)
     if (!missing_table(error, name) || stat(run, &facts) != 0) return false;
     int length = snprintf(table, sizeof(table), "%s/%s", path, name);
     if (length < 0 || (size_t)length >= sizeof(table)) return false;
-    return link(run, table) == 0 && directory_sync(path);
+    return link(run, table) == 0 && engine_files_sync_directory(path);
 }

@@ -4,6 +4,7 @@
 #define REAL_ENGINE_FILES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/must.h"
@@ -23,8 +24,11 @@ MUST_USE enum err engine_files_clear_scratch(const char *scratch, const char *ru
 /* Removes the empty write-ahead logs of earlier opens from an open database: RocksDB makes one at
  * each open and, as it never has anything to flush, never lets go of any. */
 void engine_files_drop_logs(const char *path);
-/* Whether the file system of `path` has so much left for us. */
-bool engine_files_have_space(const char *path, unsigned long long bytes);
+/* What the file system of `path` has left for us; 0 if it does not say. */
+uint64_t engine_files_free_bytes(const char *path);
+bool engine_files_have_space(const char *path, uint64_t bytes);
+uint64_t engine_files_table_bytes(const char *path); /* the tables in the directory */
+bool engine_files_sync_directory(const char *path);
 /* Makes the entry of `path` in its parent durable. */
 MUST_USE enum err engine_files_sync_parent(const char *path, struct why *why);
 /* Given the error of a failed open: if it is a table that the manifest names and that is missing,

@@ -9,7 +9,7 @@
  *
  * Before 4 is complete a reopened database knows nothing of the run, and drops the link as a file
  * that nobody names; after it, all of the run is there. The whole file has one sequence number,
- * above all earlier ones: its delete-ranges hit what earlier files hold and none of its own keys. A
+ * above all earlier ones. Of delete-ranges it holds the keys, one by one (engine_sweep.c). A
  * snapshot held over the call makes RocksDB give the file a number of its own even if it overlaps
  * nothing, so a view opened during a flush never sees the run.
  *
@@ -40,9 +40,10 @@
 
 #include "real/engine.h"
 #include "real/engine_files.h"
+#include "real/engine_sweep.h"
 
 enum {
-    ENGINE_LEVEL0_HIGH = 20,    /* wait for compaction before a run makes it more */
+    ENGINE_LEVEL0_HIGH = 32,    /* wait for compaction before a run makes it more */
     ENGINE_LEVEL0_WAITS = 3000, /* x 10 ms */
     ENGINE_SPACE_MARGIN_BYTES = 2 << 20,
 };
@@ -51,6 +52,7 @@ enum {
  * the readers. */
 static void engine_await_compaction(struct engine *engine)
 {
+    if (atomic_load(&engine->careful)) return;
     for (int i = 0; i < ENGINE_LEVEL0_WAITS && !atomic_load(&engine->hurry); i++) {
         if (engine_property(engine, "rocksdb.num-files-at-level0") < ENGINE_LEVEL0_HIGH) return;
         if (engine_property(engine, "rocksdb.num-running-compactions") == 0 &&
@@ -73,31 +75,31 @@ static void run_add(rocksdb_sstfilewriter_t *writer, const struct store_item *it
         rocksdb_sstfilewriter_put(writer, key, item->key.size, value, item->value.size, error);
         return;
     case STORE_DELETE: rocksdb_sstfilewriter_delete(writer, key, item->key.size, error); return;
-    case STORE_DELETE_RANGE:
-        rocksdb_sstfilewriter_delete_range(writer, key, item->key.size, value, item->value.size,
-                                           error);
-        return;
+    case STORE_DELETE_RANGE: break; /* engine_sweep.c has resolved it */
     }
     MUST(false);
 }
 
-/* The next item that says something; a range without keys does not, and no table takes it. */
-static bool run_take(struct store_run *run, struct store_item *item)
+/* What step 1 has written; without items there is no file. */
+struct run_facts {
+    bool empty, deletes;
+    uint64_t bytes;
+};
+
+static bool run_take(struct store_run *run, struct store_item *item, struct run_facts *facts)
 {
-    while (run->next(run, item)) {
-        if (item->change != STORE_DELETE_RANGE || bytes_compare(item->key, item->value) < 0)
-            return true;
-    }
-    return false;
+    if (!run->next(run, item)) return false;
+    if (item->change == STORE_DELETE) facts->deletes = true;
+    facts->bytes += item->key.size + item->value.size;
+    return true;
 }
 
-/* Step 1. *empty: there was nothing in the run, and there is no file. */
-static enum err run_write(struct engine *engine, struct store_run *run, bool *empty,
-                          struct why *why)
+static enum err table_write(struct engine *engine, struct store_run *run, struct run_facts *facts,
+                            struct why *why)
 {
     struct store_item item;
-    *empty = !run_take(run, &item);
-    if (*empty) return ERR_OK;
+    facts->empty = !run_take(run, &item, facts);
+    if (facts->empty) return ERR_OK;
     char *error = NULL;
     rocksdb_sstfilewriter_t *writer = rocksdb_sstfilewriter_create(engine->file_options,
                                                                    engine->run_options);
@@ -105,12 +107,24 @@ static enum err run_write(struct engine *engine, struct store_run *run, bool *em
     if (error == NULL) {
         do {
             run_add(writer, &item, &error);
-        } while (error == NULL && run_take(run, &item));
+        } while (error == NULL && run_take(run, &item, facts));
     }
     if (error == NULL) rocksdb_sstfilewriter_finish(writer, &error);
     rocksdb_sstfilewriter_destroy(writer);
     if (error == NULL) return ERR_OK;
     return engine_err(error, "write of a run", why);
+}
+
+/* Step 1. */
+static enum err run_write(struct engine *engine, struct store_run *run, struct run_facts *facts,
+                          struct why *why)
+{
+    struct sweep sweep;
+    sweep_open(&sweep, engine, run);
+    enum err err = table_write(engine, &sweep.run, facts, why);
+    if (err == ERR_OK && sweep.err != ERR_OK) err = why_fail(why, sweep.err, "%s", sweep.why.text);
+    sweep_close(&sweep);
+    return err;
 }
 
 static enum err run_ingest(struct engine *engine, struct why *why)
@@ -125,23 +139,40 @@ static enum err run_ingest(struct engine *engine, struct why *why)
     return engine_err(error, "ingestion of a run", why);
 }
 
+/* Before step 2. ERR_SPACE: what RocksDB writes from here on might not fit. */
+static enum err run_check(struct engine *engine, struct why *why)
+{
+    enum err err = engine_is_low(engine) ? ERR_OK : engine_resume_compactions(engine, why);
+    if (err != ERR_OK) return err;
+    engine_await_compaction(engine);
+    err = engine_health(engine, why); /* the wait may have been long */
+    if (err == ERR_PENDING)
+        return why_fail(why, ERR_SPACE, "store: %s: no space to compact", engine->path);
+    if (err != ERR_OK) return err;
+    if (!engine_files_have_space(engine->path, ENGINE_SPACE_MARGIN_BYTES))
+        engine_give_up_reserve(engine);
+    if (engine_files_have_space(engine->path, ENGINE_SPACE_MARGIN_BYTES)) return ERR_OK;
+    return why_fail(why, ERR_SPACE, "store: %s: too little space for a run", engine->path);
+}
+
 enum err engine_flush(struct engine *engine, struct store_run *run, struct why *why)
 {
+    struct run_facts facts = {.empty = false};
     enum err err = engine_health(engine, why);
     if (err == ERR_OK) err = engine_files_clear_scratch(engine->scratch, engine->run, why);
     if (err != ERR_OK) return err;
-    bool empty = false;
-    err = run_write(engine, run, &empty, why);
-    if (err == ERR_OK && !empty) {
-        engine_await_compaction(engine);
-        err = engine_health(engine, why); /* the wait may have been long */
-        if (err == ERR_PENDING)
-            err = why_fail(why, ERR_SPACE, "store: %s: no space to compact", engine->path);
-        else if (err == ERR_OK && !engine_files_have_space(engine->path, ENGINE_SPACE_MARGIN_BYTES))
-            err = why_fail(why, ERR_SPACE, "store: %s: too little space for a run", engine->path);
-    }
+    err = run_write(engine, run, &facts, why);
+    atomic_store(&engine->run_bytes, facts.bytes);
+    atomic_store(&engine->starved, err == ERR_SPACE);
+    if (err == ERR_SPACE) engine_give_up_reserve(engine); /* for the next one */
+    if (err == ERR_OK && !facts.empty) err = run_check(engine, why);
     if (err != ERR_OK) (void)unlink(engine->run); /* the database has not heard of it */
-    return err != ERR_OK || empty ? err : run_ingest(engine, why);
+    if (err != ERR_OK || facts.empty) return err;
+    err = run_ingest(engine, why);
+    if (err != ERR_OK) return err;
+    if (facts.deletes) atomic_store(&engine->clean.due, true);
+    if (!engine_is_low(engine)) engine_hold_reserve(engine);
+    return ERR_OK;
 }
 
 /* ---- Warming ---- */

@@ -5,9 +5,12 @@
  * every connection, so nobody slips in under wider bits. A file that is in the way is removed only
  * if it is a socket and a connection to it is refused, which says that its process is gone.
  *
- * When descriptors run out a connection cannot be accepted, and it would keep the loop spinning.
- * One descriptor is held in reserve: it is closed, the connection accepted and closed at once, and
- * the reserve opened again. */
+ * Descriptors are shared with log and store, which must never be without, so there is a largest
+ * number of streams, also of those that only linger: above it a connection is closed at once.
+ *
+ * When descriptors run out all the same a connection cannot be accepted, and it would keep the loop
+ * spinning. One descriptor is held in reserve: it is closed, the connection accepted and closed at
+ * once, and the reserve opened again. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -21,7 +24,7 @@
 #include "real/net.h"
 
 enum {
-    NET_BACKLOG = 511,
+    NET_BACKLOG = 511, /* until another is set */
     NET_ACCEPTS_PER_EVENT = 64,
     NET_ACCEPT_PAUSE_US = 100000,    /* after an error that will not go away by itself */
     NET_REFUSED_TRACE_US = 10000000, /* one line for all refused connections of this time */
@@ -78,6 +81,11 @@ static void listener_on_connection(uv_poll_t *poll, int status, int events)
     struct listener_real *real = CONTAINER_OF(poll, struct listener_real, poll);
     for (int i = 0; i < NET_ACCEPTS_PER_EVENT && !uv_is_closing((uv_handle_t *)poll); i++) {
         int descriptor = accept4(real->descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (descriptor >= 0 && real->net->handles >= real->net->handles_max) {
+            net_trace_refused(real->net, EMFILE);
+            (void)close(descriptor);
+            continue;
+        }
         if (descriptor >= 0) {
             stream_begin(real->net, descriptor, &real->address, real->listener);
             continue;
@@ -169,7 +177,7 @@ static enum err listener_open(struct listener_real *real, const char *text, unsi
         return why_fail(why, ERR_IO, "socket for %s: %s", text, strerror(errno));
     err = address_is_unix(&real->address) ? bind_unix(real, mode, why)
                                           : bind_internet(real, text, why);
-    if (err == ERR_OK && listen(real->descriptor, NET_BACKLOG) != 0)
+    if (err == ERR_OK && listen(real->descriptor, (int)real->net->backlog) != 0)
         err = why_fail(why, errno == EADDRINUSE ? ERR_EXISTS : ERR_IO, "listen on %s: %s", text,
                        strerror(errno));
     int result = err == ERR_OK ? uv_poll_init(&real->net->loop->uv, &real->poll, real->descriptor)
@@ -251,6 +259,7 @@ static const struct net_ops net_real_ops = {
     .send = stream_real_send,
     .unsent = stream_real_unsent,
     .pause = stream_real_pause,
+    .has_ended = stream_real_has_ended,
     .close = stream_real_close,
     .peer = stream_real_peer,
     .local = stream_real_local,
@@ -265,6 +274,8 @@ enum err net_real_init(struct net_real *net, struct loop *loop, unsigned keepali
     net->loop = loop;
     net->trace = trace;
     net->keepalive_seconds = keepalive_seconds;
+    net->backlog = NET_BACKLOG;
+    net->handles_max = UINT64_MAX;
     list_init(&net->listeners);
     list_init(&net->streams);
     list_init(&net->lingering);

@@ -20,7 +20,9 @@ struct net_real {
     struct loop *loop;
     struct trace *trace;
     unsigned keepalive_seconds;
-    char *receive; /* NET_RECEIVE_BYTES; holds bytes only during received() */
+    unsigned backlog;     /* of listeners made from now on */
+    uint64_t handles_max; /* more streams are closed as soon as they are accepted */
+    char *receive;        /* NET_RECEIVE_BYTES; holds bytes only during received() */
     struct list listeners;
     struct list streams;    /* owned by somebody */
     struct list lingering;  /* closed with `flush`, still sending */
@@ -53,6 +55,7 @@ void stream_finish_node(struct list *node);
 void stream_real_send(struct stream *stream, struct bytes bytes);
 size_t stream_real_unsent(const struct stream *stream);
 void stream_real_pause(struct stream *stream, bool paused);
+bool stream_real_has_ended(const struct stream *stream);
 void stream_real_close(struct stream *stream, bool flush);
 void stream_real_peer(const struct stream *stream, char out[NET_ADDRESS_TEXT_BYTES]);
 void stream_real_local(const struct stream *stream, char out[NET_ADDRESS_TEXT_BYTES]);

@@ -6,6 +6,24 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+enum {
+    /* Log, store beside its tables, loop, listeners, and what was open before. */
+    PROCESS_FILES_KEPT = 128,
+    PROCESS_TABLES_MAX = 4096,
+    PROCESS_TABLES_SHARE = 4, /* one in so many, when files are few */
+};
+
+void real_process_files(struct real_files *files)
+{
+    struct rlimit limit;
+    *files = (struct real_files){.allowed = PROCESS_FILES_KEPT};
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) files->allowed = limit.rlim_cur;
+    files->tables = files->allowed / PROCESS_TABLES_SHARE;
+    if (files->tables > PROCESS_TABLES_MAX) files->tables = PROCESS_TABLES_MAX;
+    uint64_t others = PROCESS_FILES_KEPT + files->tables;
+    files->streams = files->allowed > others ? files->allowed - others : 0;
+}
+
 uint64_t real_process_id(void)
 {
     return (uint64_t)getpid();

@@ -29,8 +29,10 @@ struct real_signals {
 
 struct real_options {
     enum real_log_sync log_sync;
+    unsigned backlog;           /* connections that may wait to be accepted; 0: 511 */
     unsigned keepalive_seconds; /* idle time before TCP asks whether the peer is there; 0: never */
-    struct trace *trace;        /* borrowed; NULL drops the lines */
+    uint64_t store_reserve_bytes; /* disk space that a store keeps for cleaning, at most; 0: none */
+    struct trace *trace;          /* borrowed; NULL drops the lines */
     struct real_signals *signals; /* borrowed; NULL leaves SIGTERM and SIGINT as they are */
 };
 
@@ -46,6 +48,9 @@ void real_world_stop(struct real_world *world); /* on the loop: from an event or
  * every disk request is done and every stream closed with `flush` has ended (a second at most).
  * Stores are the callers' to close before. NULL is fine. */
 void real_world_close(struct real_world *world);
+
+/* For streams that begin from now on. */
+void real_world_set_keepalive(struct real_world *world, unsigned seconds);
 
 /* How synced writes are made now, for people; constant texts. */
 struct real_sync_status {
@@ -74,6 +79,15 @@ MUST_USE enum err real_trace_open(struct trace **trace, const char *path, enum t
 void real_trace_close(struct trace *trace); /* NULL is fine */
 
 /* ---- This process ---- */
+
+/* How the open files that the system allows this process are shared, so that clients never take
+ * what log and store need: a file that they cannot open ends the server. */
+struct real_files {
+    uint64_t allowed; /* by the system */
+    uint64_t tables;  /* that a store keeps open */
+    uint64_t streams; /* of the net, at a time; more are closed as soon as they are accepted */
+};
+void real_process_files(struct real_files *files);
 
 uint64_t real_process_id(void);
 uint64_t real_process_memory_bytes(void); /* resident; 0 if the system does not say */

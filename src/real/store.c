@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two threads a store: one flushes, one warms, so that a long flush keeps no reader waiting. Reads
- * are made where they are asked for.
+/* Three threads a store: one flushes, one warms, one cleans, so that a long flush keeps no reader
+ * waiting and a long cleaning no flush. Reads are made where they are asked for.
  *
  * After lack of space the database must be opened again before the next flush (engine_run.c). That
  * is done here, on the loop, because then nobody else can be using it: no cursor and no view is
- * open (else the flush answers ERR_SPACE, to be tried again), and no warming is under way (the
- * flush waits for what is, and new ones wait for the flush). It holds the loop up for as long as a
- * database takes to close and open, once after a full disk. */
+ * open (else the flush answers ERR_SPACE, to be tried again), and no warming, flush or cleaning is
+ * under way (what is, is waited for, and new ones wait or are left out). It holds the loop up for
+ * as long as a database takes to close and open, once after a full disk. */
 #include "real/store.h"
 
 #include <string.h>
@@ -42,6 +42,11 @@ static void store_measure(struct store_real *store)
     atomic_store(&store->bytes, engine_property(&store->engine, "rocksdb.live-sst-files-size"));
 }
 
+static void store_real_fetch(struct store *base, struct store_fetch *fetch)
+{
+    engine_fetch(&store_of(base)->engine, fetch);
+}
+
 /* ---- Flush ---- */
 
 static void store_submit(struct store_real *store, struct worker *worker, struct list *asked,
@@ -69,9 +74,11 @@ static void store_flush_end(struct store_real *store, struct store_flush *flush)
     store->flushing = false;
     if (flush->err != ERR_OK && flush->err != ERR_SPACE) store->poisoned = true;
     if (flush->err != ERR_OK) {
-        trace_event(store->stores->trace, TRACE_WARNING, "store", "flush_failed",
-                    "err=%s error=\"%s\"", err_name(flush->err), flush->why.text);
+        bool again = flush->err == ERR_SPACE && store->starved;
+        trace_event(store->stores->trace, again ? TRACE_VERBOSE : TRACE_WARNING, "store",
+                    "flush_failed", "err=%s error=\"%s\"", err_name(flush->err), flush->why.text);
     }
+    store->starved = flush->err == ERR_SPACE;
     flush->done(flush);
 }
 
@@ -81,28 +88,32 @@ static void store_warm_submit(struct store_real *store, struct list *item)
     store_submit(store, &store->warmer, &store->asked_warms, item);
 }
 
-/* Opens the database again for the flush that waits for it, and sends the flush on its way. */
+/* Opens the database again, and sends the flush that waits for it on its way. */
 static void store_reopen(struct store_real *store)
 {
     struct store_flush *flush = store->held_flush;
+    struct why why = {.text = ""};
+    enum err err = ERR_SPACE;
     store->held_flush = NULL;
+    store->reopening = false;
     if (store->cursors > 0 || store->views > 0) {
-        flush->err = why_fail(&flush->why, ERR_SPACE,
-                              "store: waits for readers before it is opened again");
+        (void)why_fail(&why, err, "store: waits for readers before it is opened again");
     } else {
-        flush->err = engine_reopen(&store->engine, &flush->why);
-        if (flush->err == ERR_OK)
+        err = engine_reopen(&store->engine, &why);
+        if (err == ERR_OK)
             trace_event(store->stores->trace, TRACE_NOTICE, "store", "reopened",
                         "reason=lack_of_space");
+        /* A database that is gone cannot be waited for. */
+        if (store->engine.db == NULL && err == ERR_SPACE) err = ERR_IO;
     }
-    /* A database that is gone cannot be waited for. */
-    if (store->engine.db == NULL && flush->err == ERR_SPACE) flush->err = ERR_IO;
     for (struct list *item; (item = list_first(&store->held_warms)) != NULL;) {
         list_remove(item);
         store_warm_submit(store, item);
     }
-    if (flush->err == ERR_OK)
-        store_submit(store, &store->flusher, &store->asked_flushes, &flush->node);
+    if (flush == NULL) return; /* its outcome is what the next flush finds */
+    flush->err = err;
+    flush->why = why;
+    if (err == ERR_OK) store_submit(store, &store->flusher, &store->asked_flushes, &flush->node);
     else store_flush_end(store, flush); /* may close the store */
 }
 
@@ -113,20 +124,28 @@ static void store_reopen_task(struct task *task)
 
 static bool store_may_reopen(const struct store_real *store)
 {
-    return store->held_flush != NULL && store->warming == 0;
+    bool at_work = store->flushing && store->held_flush == NULL;
+    return store->reopening && store->warming == 0 && !store->cleaning && !at_work;
+}
+
+static void store_reopen_if_idle(struct store_real *store)
+{
+    if (store->stores->loop != NULL && store_may_reopen(store))
+        clock_defer(&store->stores->loop->clock, &store->reopen);
 }
 
 static void store_flush_done(struct worker *worker, struct list *item)
 {
     struct store_real *store = CONTAINER_OF(worker, struct store_real, flusher);
     struct store_flush *flush = CONTAINER_OF(item, struct store_flush, node);
-    if (flush->err != ERR_PENDING) {
-        store_flush_end(store, flush);
-        return;
+    if (flush->err == ERR_PENDING) {
+        store->held_flush = flush;
+        store->reopening = true;
     }
-    store->held_flush = flush;
-    if (store->stores->loop != NULL && store_may_reopen(store))
-        clock_defer(&store->stores->loop->clock, &store->reopen);
+    bool held = flush->err == ERR_PENDING;
+    if (!held) store->flushing = false;
+    store_reopen_if_idle(store);
+    if (!held) store_flush_end(store, flush);
 }
 
 static void store_real_flush(struct store *base, struct store_flush *flush)
@@ -134,7 +153,8 @@ static void store_real_flush(struct store *base, struct store_flush *flush)
     struct store_real *store = store_of(base);
     MUST(!store->flushing && flush->done != NULL);
     store->flushing = true;
-    store_submit(store, &store->flusher, &store->asked_flushes, &flush->node);
+    if (store->reopening) store->held_flush = flush;
+    else store_submit(store, &store->flusher, &store->asked_flushes, &flush->node);
 }
 
 /* ---- Warming ---- */
@@ -154,8 +174,7 @@ static void store_warm_done(struct worker *worker, struct list *item)
     struct store_real *store = CONTAINER_OF(worker, struct store_real, warmer);
     struct store_warm *warm = CONTAINER_OF(item, struct store_warm, node);
     store->warming -= 1;
-    if (store->stores->loop != NULL && store_may_reopen(store))
-        clock_defer(&store->stores->loop->clock, &store->reopen);
+    store_reopen_if_idle(store);
     warm->done(warm);
 }
 
@@ -163,9 +182,44 @@ static void store_real_warm(struct store *base, struct store_warm *warm)
 {
     struct store_real *store = store_of(base);
     MUST(warm->done != NULL);
-    if (store->held_flush != NULL) list_append(&store->held_warms, &warm->node);
+    if (store->reopening) list_append(&store->held_warms, &warm->node);
     else store_warm_submit(store, &warm->node);
 }
+
+/* ---- Space ---- */
+
+static void store_clean_work(struct worker *worker, struct list *item)
+{
+    struct store_real *store = CONTAINER_OF(worker, struct store_real, cleaner);
+    struct why why;
+    (void)item;
+    store->cleaned = engine_reclaim(&store->engine, &why);
+    store_measure(store);
+}
+
+static void store_clean_done(struct worker *worker, struct list *item)
+{
+    struct store_real *store = CONTAINER_OF(worker, struct store_real, cleaner);
+    (void)item;
+    store->cleaning = false;
+    if (store->cleaned == ERR_PENDING) store->reopening = true;
+    store_reopen_if_idle(store);
+}
+
+static void store_real_reclaim(struct store *base)
+{
+    struct store_real *store = store_of(base);
+    if (store->cleaning || store->reopening) return;
+    store->cleaning = true;
+    store_submit(store, &store->cleaner, &store->asked_cleans, &store->clean);
+}
+
+static bool store_real_is_low(const struct store *base)
+{
+    const struct store_real *store = (const struct store_real *)(const void *)base;
+    return engine_is_low(&store->engine);
+}
+_Static_assert(offsetof(struct store_real, store) == 0, "store_real_is_low() relies on it");
 
 /* ---- Life ---- */
 
@@ -178,6 +232,7 @@ static void store_real_close(struct store *base)
     if (store->stores->loop != NULL) {
         worker_release(&store->flusher);
         worker_release(&store->warmer);
+        worker_release(&store->cleaner);
         clock_cancel(&store->stores->loop->clock, &store->reopen);
     }
     engine_close(&store->engine);
@@ -190,9 +245,12 @@ static const struct store_ops store_real_ops = {
     .cursor = store_real_cursor,
     .flush = store_real_flush,
     .warm = store_real_warm,
+    .fetch = store_real_fetch,
     .view_open = store_real_view_open,
     .view_close = store_real_view_close,
     .approximate_bytes = store_real_bytes,
+    .reclaim = store_real_reclaim,
+    .is_low = store_real_is_low,
     .close = store_real_close,
 };
 
@@ -202,7 +260,9 @@ static enum err stores_real_open(struct stores *base, const char *path, bool cre
     struct stores_real *stores = CONTAINER_OF(base, struct stores_real, stores);
     *out = NULL;
     struct store_real *store = memory_zeroed(1, sizeof(*store));
-    enum err err = engine_open(&store->engine, path, create, cache_bytes, why);
+    struct engine_options options = {
+        .cache_bytes = cache_bytes, .reserve_bytes = stores->reserve_bytes, .trace = stores->trace};
+    enum err err = engine_open(&store->engine, path, create, &options, why);
     if (err != ERR_OK) {
         memory_free(store);
         return err;
@@ -212,7 +272,9 @@ static enum err stores_real_open(struct stores *base, const char *path, bool cre
     list_append(&stores->open, &store->node);
     list_init(&store->asked_flushes);
     list_init(&store->asked_warms);
+    list_init(&store->asked_cleans);
     list_init(&store->held_warms);
+    list_init(&store->clean);
     store->reopen.run = store_reopen_task;
     store->flusher = (struct worker){.work = store_flush_work,
                                      .done = store_flush_done,
@@ -220,9 +282,14 @@ static enum err stores_real_open(struct stores *base, const char *path, bool cre
                                      .threads_max = 1};
     store->warmer = (struct worker){
         .work = store_warm_work, .done = store_warm_done, .name = "store-warm", .threads_max = 1};
+    store->cleaner = (struct worker){.work = store_clean_work,
+                                     .done = store_clean_done,
+                                     .name = "store-clean",
+                                     .threads_max = 1};
     if (stores->loop != NULL) {
         worker_init(&store->flusher, &stores->loop->mail);
         worker_init(&store->warmer, &stores->loop->mail);
+        worker_init(&store->cleaner, &stores->loop->mail);
     }
     store_measure(store);
     *out = &store->store;
@@ -260,6 +327,7 @@ static bool store_settle_one(struct store_real *store)
     struct list *item = list_first(&store->asked_warms);
     struct worker *worker = item != NULL ? &store->warmer : &store->flusher;
     if (item == NULL) item = list_first(&store->asked_flushes);
+    if (item == NULL && (item = list_first(&store->asked_cleans)) != NULL) worker = &store->cleaner;
     if (item == NULL && store_may_reopen(store)) {
         store_reopen(store);
         return true;

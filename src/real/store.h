@@ -13,9 +13,10 @@
 
 struct stores_real {
     struct stores stores;
-    struct loop *loop;   /* NULL: work is done inside real_stores_settle */
-    struct trace *trace; /* NULL drops the lines */
-    struct list open;    /* the stores */
+    struct loop *loop;      /* NULL: work is done inside real_stores_settle */
+    uint64_t reserve_bytes; /* of each store: engine_options */
+    struct trace *trace;    /* NULL drops the lines */
+    struct list open;       /* the stores */
 };
 
 struct store_real {
@@ -23,18 +24,22 @@ struct store_real {
     struct stores_real *stores;
     struct engine engine;
     struct list node; /* in stores->open */
-    struct worker flusher, warmer;
+    struct worker flusher, warmer, cleaner;
     bool
         poisoned; /* a flush failed for good; written by done(), read through the flusher's queue */
-    bool flushing;
+    bool flushing, starved;     /* the last flush failed for want of space */
     atomic_uint_fast64_t bytes; /* on disk, as of the last flush */
     unsigned cursors, views;    /* open ones */
     unsigned warming;           /* at the worker and not done */
-    struct store_flush
-        *held_flush; /* waits for `warming` to end, so that the database can be opened again */
-    struct list held_warms; /* wait behind it */
+    bool cleaning;              /* likewise */
+    enum err cleaned;           /* what came of the last cleaning */
+    struct list clean;          /* for the cleaner's queue */
+    bool reopening; /* the database is opened again as soon as nobody uses it; meanwhile wait: */
+    struct store_flush *held_flush;
+    struct list held_warms;
     struct task reopen;
-    struct list asked_flushes, asked_warms; /* without a loop: what settle has to do */
+    struct list asked_flushes, asked_warms,
+        asked_cleans; /* without a loop: what settle has to do */
 };
 
 void stores_real_init(struct stores_real *stores, struct loop *loop, struct trace *trace);

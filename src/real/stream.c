@@ -18,6 +18,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -229,6 +230,13 @@ void stream_real_pause(struct stream *stream, bool paused)
     MUST(stream->phase == STREAM_OPEN);
     stream->paused = paused;
     if (stream->owner != NULL) stream_read(stream, !paused);
+}
+
+bool stream_real_has_ended(const struct stream *stream)
+{
+    struct pollfd socket = {.fd = stream_descriptor(stream), .events = POLLRDHUP};
+    if (stream->ended || stream->broken) return true;
+    return poll(&socket, 1, 0) > 0 && (socket.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
 /* Whether closing the socket now could reset the connection before the peer has all of it: there

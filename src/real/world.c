@@ -72,8 +72,13 @@ enum err real_world_open(struct real_world **out_world, const struct real_option
         return err;
     }
     real_prepare_process(options->trace);
+    struct real_files files;
+    real_process_files(&files);
+    world->net.handles_max = files.streams;
+    if (options->backlog != 0) world->net.backlog = options->backlog;
     disk_real_init(&world->disk, options->log_sync, &world->loop, options->trace);
     stores_real_init(&world->stores, &world->loop, options->trace);
+    world->stores.reserve_bytes = options->store_reserve_bytes;
     world->entropy.ops = &entropy_real_ops;
     world->signals = options->signals;
     real_watch_signals(world);
@@ -111,6 +116,11 @@ void real_world_close(struct real_world *world)
         uv_close((uv_handle_t *)&world->watched[i], NULL);
     loop_release(&world->loop);
     memory_free(world);
+}
+
+void real_world_set_keepalive(struct real_world *world, unsigned seconds)
+{
+    world->net.keepalive_seconds = seconds;
 }
 
 void real_sync_status(const struct real_world *world, struct real_sync_status *out)

@@ -64,11 +64,17 @@ struct machine_ops {
      * higher. ERR_CORRUPT, ERR_IO: end the process. */
     enum err (*apply)(struct machine *machine, const struct entry *entry, unsigned attempt,
                       struct outcome *outcome);
+    /* Start-up only: blocks. Entries that are applied next, in this order: what they will ask for
+     * first is read at once, which is faster than one by one. Only the time that apply() takes is
+     * another one. */
+    void (*foresee)(struct machine *machine, const struct entry *entries, size_t count);
     /* Evaluates a read on applied state. ERR_PENDING as above. */
     enum err (*query)(struct machine *machine, const struct query *query, struct outcome *outcome);
     void (*warm)(struct machine *machine, struct machine_warm *warm);
     /* Bytes held in memory that a crash would have to replay. */
     uint64_t (*unflushed_bytes)(const struct machine *machine);
+    /* Records changed in them: about as many a replay would have to read before. */
+    uint64_t (*unflushed_records)(const struct machine *machine);
     /* Freezes what is applied and hands it to the store; apply() goes on meanwhile. One at a time.
      * The caller has made the log durable through applied() first. */
     void (*flush)(struct machine *machine, struct machine_flush *flush);
@@ -78,6 +84,11 @@ struct machine_ops {
                   struct buffer *proposals);
     /* One bounded step of work that is local to this copy (clean-up). True while there is more. */
     bool (*tidy)(struct machine *machine);
+    /* Space is short: goes on freeing what deletions have left in the store, in the background.
+     * Asked again and again as long as space is short. */
+    void (*reclaim)(struct machine *machine);
+    /* Whether the store has too little space for more data; flushes of deletions help. */
+    bool (*is_low)(const struct machine *machine);
     struct digest (*digest)(const struct machine *machine);
     /* Lines for INFO ("db0:keys=1,expires=0,avg_ttl=0\r\n"), appended. */
     void (*describe)(const struct machine *machine, struct buffer *out);

@@ -53,6 +53,9 @@ struct net_ops {
     size_t (*unsent)(const struct stream *stream); /* bytes kept and not yet taken by the peer */
     /* Stops and resumes reading; a paused stream keeps the peer waiting. Streams begin reading. */
     void (*pause)(struct stream *stream, bool paused);
+    /* The peer has ended its side, or the connection is broken: also while bytes from before stand
+     * unread, as behind a pause, where ended() may come no sooner than they are read. */
+    bool (*has_ended)(const struct stream *stream);
     /* Ends the stream; with `flush` what is unsent still goes out (for up to a second). No event
      * follows. */
     void (*close)(struct stream *stream, bool flush);

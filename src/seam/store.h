@@ -86,6 +86,17 @@ struct store_warm {
     void *world;
 };
 
+/* Reads many keys at once; for a start, which would wait for each of them. Caller-owned. */
+struct store_fetch {
+    const struct bytes *keys; /* ascending, each once; borrowed for the call */
+    size_t count;
+    uint64_t bytes_max; /* stop after about so many, of values */
+    /* What the key has; NULL: nothing. Borrowed for the call. In any order and on several threads
+     * at once: it may write only what belongs to this key. A key that was not reached, or cannot be
+     * read, is left out: whoever gets it later gets its error. */
+    void (*found)(struct store_fetch *fetch, size_t at, const struct bytes *value);
+};
+
 /* Which reads may block: STORE_WAIT is for start-up, tools and worker steps, and the rare
  * evaluation that memory cannot hold. */
 enum store_patience { STORE_NO_WAIT, STORE_WAIT };
@@ -100,9 +111,16 @@ struct store_ops {
                                    enum store_patience patience);
     void (*flush)(struct store *store, struct store_flush *flush); /* one at a time */
     void (*warm)(struct store *store, struct store_warm *warm);
+    void (*fetch)(struct store *store, struct store_fetch *fetch); /* blocks: start-up only */
     struct store_view *(*view_open)(struct store *store); /* cheap; closed by the caller */
     void (*view_close)(struct store *store, struct store_view *view);
     uint64_t (*approximate_bytes)(struct store *store); /* on disk */
+    /* Space is short: goes on freeing, in the background, what earlier flushes have deleted. Asked
+     * again and again as long as space is short. */
+    void (*reclaim)(struct store *store);
+    /* Whether the store lives on the space that it keeps for cleaning: then its owner should flush
+     * nothing but what deletes. reclaim() ends this when it can. */
+    bool (*is_low)(const struct store *store);
     void (*close)(struct store *store); /* waits for work under way; done() of it is not called */
 };
 

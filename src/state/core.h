@@ -3,8 +3,8 @@
  *
  *   machine.c  the doors of seam/machine.h      journal.c  changes, and taking them back
  *   tx*.c      what commands call               fetch.c    key records from table or store; the
- * cache layers.c   all records, layer over layer    flush.c    freeze, run, thaw tidy.c clean-up
- * expiry.c   the index of expiries */
+ * cache foresee.c  those of many entries at once layers.c   all records, layer over layer flush.c
+ * freeze, run, thaw tidy.c clean-up expiry.c   the index of expiries */
 #ifndef STATE_CORE_H
 #define STATE_CORE_H
 
@@ -27,7 +27,8 @@
  * time. */
 enum frozen { FROZEN_NONE, FROZEN_FLUSHING, FROZEN_WAITING, FROZEN_VERIFYING, FROZEN_THAWING };
 
-/* What a read that was PENDING needs in memory. */
+/* What an evaluation that is PENDING needs in memory. With so many ranges it looks no further. */
+enum { WANTED_MAX = 1 << 14 };
 struct wanted {
     struct buffer bytes;        /* the keys of the ranges, one behind the other */
     struct store_range *ranges; /* from.data, to.data: offsets into bytes until warm() */
@@ -91,6 +92,8 @@ static inline struct state *state_of(struct machine *machine)
  * end of the evaluation. ERR_PENDING: what is missing is noted; ERR_CORRUPT, ERR_IO. */
 MUST_USE enum err state_fetch(struct state *state, struct keyspace *space, struct bytes name,
                               uint64_t hash, struct record **record);
+/* A record as the store has it, whose name is not in the table, becomes a clean one there. */
+void state_keep(struct state *state, struct keyspace *space, struct record *record);
 /* Whether the table holds every key of the namespace, so that the store need not be asked. */
 bool state_is_complete(const struct state *state, const struct keyspace *space);
 /* Notes a range for warm(). `to` empty: one key. Copied. */
@@ -98,6 +101,10 @@ void state_want(struct state *state, struct bytes from, struct bytes to, bool ba
 void state_warm(struct machine *machine, struct machine_warm *asked);
 void state_warm_forget(struct state *state); /* at close */
 void state_evict(struct state *state);       /* one bounded step; never within an evaluation */
+
+/* --- foresee.c --- */
+
+void state_foresee(struct machine *machine, const struct entry *entries, size_t count);
 
 /* --- flush.c --- */
 

@@ -12,7 +12,7 @@ bool state_is_complete(const struct state *state, const struct keyspace *space)
     return !space->stored || space->live == space->meta.keys;
 }
 
-static void keep_clean(struct state *state, struct keyspace *space, struct record *record)
+void state_keep(struct state *state, struct keyspace *space, struct record *record)
 {
     record->used = true;
     table_insert(&space->keys, record->hash, record_name(record), record);
@@ -38,7 +38,7 @@ static enum err fetch_stored(struct state *state, struct keyspace *space, struct
     } else {
         return err;
     }
-    keep_clean(state, space, *record);
+    state_keep(state, space, *record);
     return ERR_OK;
 }
 
@@ -89,10 +89,21 @@ void state_evict(struct state *state)
 
 /* --- What a read was missing --- */
 
+/* A name is often looked up twice in a row: to see what is there, and to change it. */
+static bool is_wanted(const struct wanted *wanted, struct bytes from, struct bytes to)
+{
+    if (wanted->count == 0) return false;
+    const struct store_range *last = &wanted->ranges[wanted->count - 1];
+    if (last->from.size != from.size || last->to.size != 0 || to.size != 0) return false;
+    return bytes_equal(bytes_of(wanted->bytes.data + wanted->bytes.size - from.size, from.size),
+                       from);
+}
+
 void state_want(struct state *state, struct bytes from, struct bytes to, bool backward)
 {
     enum { WANT_BYTES_MAX = 1 << 20 };
     struct wanted *wanted = &state->wanted;
+    if (is_wanted(wanted, from, to)) return;
     if (wanted->count == wanted->capacity) {
         wanted->capacity = wanted->capacity == 0 ? 8 : wanted->capacity * 2;
         wanted->ranges = memory_resize(wanted->ranges, wanted->capacity * sizeof *wanted->ranges);

@@ -35,6 +35,7 @@ struct flush_job {
     struct store_range warm_range;
     struct buffer meta;
     struct keyspace *spaces[DATABASES]; /* those with frozen keys, by namespace */
+    uint64_t namespaces[DATABASES];     /* theirs: an evaluation taken back writes a meta whole */
     size_t space_count;
     enum half half;
 
@@ -51,14 +52,6 @@ struct flush_job {
 };
 
 /* --- The run --- */
-
-static bool is_dead(const struct generation *frozen, uint64_t namespace)
-{
-    for (size_t i = 0; i < frozen->dead_count; i++) {
-        if (frozen->dead[i] == namespace) return true;
-    }
-    return false;
-}
 
 static bool next_range(struct flush_job *job, struct store_item *item)
 {
@@ -81,7 +74,7 @@ static bool next_key(struct flush_job *job, struct store_item *item)
             continue;
         }
         const struct record *record = space->frozen.at[job->record++].record;
-        layout_put_key(&job->key, space->meta.namespace, record->hash, record_name(record));
+        layout_put_key(&job->key, job->namespaces[job->at], record->hash, record_name(record));
         *item = (struct store_item){record->absent ? STORE_DELETE : STORE_PUT,
                                     buffer_bytes(&job->key), record_value(record)};
         return true;
@@ -96,7 +89,7 @@ static bool next_cell(struct flush_job *job, enum layout last, struct store_item
     for (; job->at < frozen->count; job->at++) {
         const struct strand *strand = frozen->list[job->at];
         if (strand->prefix.at[0] > (uint8_t)last) return false;
-        if (job->cell == NULL && !is_dead(frozen, strand->namespace)) {
+        if (job->cell == NULL && !generation_is_dead(frozen, strand->namespace)) {
             job->cell = strand_seek(strand, 0, (struct bytes){0}, &job->place);
         }
         const struct cell *cell = job->cell;
@@ -170,10 +163,12 @@ static bool run_next(struct store_run *run, struct store_item *item)
 static void job_add_space(struct flush_job *job, struct keyspace *space)
 {
     size_t at = job->space_count++;
-    for (; at > 0 && job->spaces[at - 1]->meta.namespace > space->meta.namespace; at--) {
+    for (; at > 0 && job->namespaces[at - 1] > space->meta.namespace; at--) {
         job->spaces[at] = job->spaces[at - 1];
+        job->namespaces[at] = job->namespaces[at - 1];
     }
     job->spaces[at] = space;
+    job->namespaces[at] = space->meta.namespace;
 }
 
 static void freeze_meta(const struct state *state, struct buffer *out)

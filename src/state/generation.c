@@ -132,6 +132,7 @@ void generation_detach(struct generation *generation, struct strand *strand)
     generation->list[strand->index] = last;
     last->index = strand->index;
     generation->strand_bytes -= sizeof *strand + strand->bytes;
+    generation->cells -= strand->count;
 }
 
 void generation_add_range(struct generation *generation, struct prefix range)
@@ -151,7 +152,23 @@ void generation_add_dead(struct generation *generation, uint64_t namespace)
         generation->dead = memory_resize(generation->dead, capacity * sizeof *generation->dead);
         generation->dead_capacity = capacity;
     }
-    generation->dead[generation->dead_count++] = namespace;
+    /* Most often it is the youngest. */
+    size_t at = generation->dead_count++;
+    for (; at > 0 && generation->dead[at - 1] > namespace; at--)
+        generation->dead[at] = generation->dead[at - 1];
+    generation->dead[at] = namespace;
+}
+
+bool generation_is_dead(const struct generation *generation, uint64_t namespace)
+{
+    size_t low = 0, high = generation->dead_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (generation->dead[middle] == namespace) return true;
+        if (generation->dead[middle] < namespace) low = middle + 1;
+        else high = middle;
+    }
+    return false;
 }
 
 uint64_t generation_bytes(const struct generation *generation)

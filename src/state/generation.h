@@ -16,10 +16,10 @@
 
 #include "base/list.h"
 #include "base/mark.h"
+#include "base/table.h"
 #include "state/meta.h"
 #include "state/record.h"
 #include "state/strand.h"
-#include "state/table.h"
 
 struct change {
     uint64_t hash;
@@ -49,7 +49,7 @@ struct keyspace {
     bool dead;   /* no database holds it any more */
     struct changes active, frozen;
     uint64_t drained; /* dead: records up to this hash are freed */
-    struct list node; /* in state->spaces */
+    struct list node; /* in state->spaces: the dead ones stand before the others */
 };
 
 struct keyspace *keyspace_new(uint64_t namespace, bool stored);
@@ -64,11 +64,12 @@ struct generation {
     size_t tail_max;       /* the longest tail there was in a strand */
     uint64_t record_bytes; /* of listed key records */
     uint64_t strand_bytes;
+    uint64_t cells; /* of the strands */
     uint64_t replay_bytes; /* payloads and a share for each entry: what a crash has to replay */
     struct mark mark;      /* of the newest entry in it */
     struct prefix *ranges; /* what its flush removes from the store at once */
     size_t range_count, range_capacity;
-    uint64_t *dead; /* namespaces that ended in it; none of their strands is flushed */
+    uint64_t *dead; /* namespaces that ended in it, rising; none of their strands is flushed */
     size_t dead_count, dead_capacity;
 };
 
@@ -82,6 +83,7 @@ struct strand *generation_get(struct generation *generation, enum layout kind, u
 void generation_detach(struct generation *generation, struct strand *strand);
 void generation_add_range(struct generation *generation, struct prefix range);
 void generation_add_dead(struct generation *generation, uint64_t namespace);
+bool generation_is_dead(const struct generation *generation, uint64_t namespace);
 uint64_t generation_bytes(const struct generation *generation);
 
 #endif

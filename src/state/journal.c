@@ -68,16 +68,20 @@ static struct cell *strand_in(struct state *state, struct strand *strand, struct
     struct generation *active = &state->active;
     if (cell->tail_size > active->tail_max) active->tail_max = cell->tail_size;
     active->strand_bytes -= strand->bytes;
+    active->cells -= strand->count;
     struct cell *was = strand_put(strand, cell);
     active->strand_bytes += strand->bytes;
+    active->cells += strand->count;
     return was;
 }
 
 static struct cell *strand_out(struct state *state, struct strand *strand, struct place place)
 {
     state->active.strand_bytes -= strand->bytes;
+    state->active.cells -= strand->count;
     struct cell *was = strand_take(strand, place.order, place.tail);
     state->active.strand_bytes += strand->bytes;
+    state->active.cells += strand->count;
     return was;
 }
 
@@ -126,12 +130,12 @@ static void undo_databases(struct state *state)
         state->databases[i] = journal->spaces[i];
         state->databases[i]->meta = journal->metas[i];
     }
-    /* Keyspaces that this evaluation made: their namespaces were never given, after all. */
-    struct list *node = state->spaces.next;
-    while (node != &state->spaces) {
-        struct keyspace *space = CONTAINER_OF(node, struct keyspace, node);
-        node = node->next;
-        if (space->meta.namespace > journal->namespaces) keyspace_free(space);
+    /* Keyspaces that this evaluation made, the last ones in the list: their namespaces were never
+     * given, after all. */
+    for (;;) {
+        struct keyspace *last = CONTAINER_OF(state->spaces.previous, struct keyspace, node);
+        if (last->meta.namespace <= journal->namespaces) break;
+        keyspace_free(last);
     }
     state->namespaces = journal->namespaces;
 }
@@ -220,12 +224,17 @@ static void keep_dropped(struct state *state, const struct dropped *dropped)
  * flushed, and what was flushed before goes with ranges. */
 static void keep_databases(struct state *state)
 {
-    for (struct list *node = state->spaces.next; node != &state->spaces; node = node->next) {
+    struct list *before = state->spaces.previous;
+    for (struct list *node = before; node != &state->spaces; node = before) {
         struct keyspace *space = CONTAINER_OF(node, struct keyspace, node);
-        bool held = space->dead;
+        before = node->previous;
+        if (space->dead) break;
+        bool held = false;
         for (unsigned i = 0; i < DATABASES && !held; i++) held = state->databases[i] == space;
         if (held) continue;
         space->dead = true;
+        list_remove(&space->node);
+        list_prepend(&state->spaces, &space->node);
         state->cache_bytes -= space->clean_bytes;
         state->active.record_bytes -= space->active.bytes;
         changes_release(&space->active);

@@ -138,10 +138,10 @@ static enum err evaluate_transaction(struct tx *tx, struct payload_reader *reade
     tx->reply->ops->array(tx->reply, reader->commands);
     while (reader->commands > 0) {
         enum err err = evaluate_command(tx, reader);
-        if (err != ERR_OK) return err;
+        if (err != ERR_OK && err != ERR_PENDING) return err;
         MUST(!tx->waits); /* in a transaction nobody waits */
     }
-    return ERR_OK;
+    return tx->inside->err;
 }
 
 static enum err evaluate_expire(struct tx *tx, struct payload_reader *reader)
@@ -295,6 +295,18 @@ static uint64_t state_unflushed_bytes(const struct machine *machine)
     return replay > held ? replay : held;
 }
 
+static uint64_t state_unflushed_records(const struct machine *machine)
+{
+    const struct state *state = state_of_const(machine);
+    uint64_t records = state->active.cells;
+    if (is_unflushed(state)) records += state->frozen.cells;
+    for (unsigned i = 0; i < DATABASES; i++) {
+        records += state->databases[i]->active.count;
+        if (is_unflushed(state)) records += state->databases[i]->frozen.count;
+    }
+    return records;
+}
+
 static struct digest state_digest(const struct machine *machine)
 {
     const struct state *state = state_of_const(machine);
@@ -358,17 +370,33 @@ static void state_close(struct machine *machine)
     memory_free(state);
 }
 
+static void state_reclaim(struct machine *machine)
+{
+    const struct state *state = state_of(machine);
+    state->store->ops->reclaim(state->store);
+}
+
+static bool state_is_low(const struct machine *machine)
+{
+    const struct state *state = state_of_const(machine);
+    return state->store->ops->is_low(state->store);
+}
+
 static const struct machine_ops state_ops = {
     .applied = state_applied,
     .flushed = state_flushed,
     .stamp = state_stamp,
     .apply = state_apply,
+    .foresee = state_foresee,
     .query = state_query,
     .warm = state_warm,
     .unflushed_bytes = state_unflushed_bytes,
+    .unflushed_records = state_unflushed_records,
     .flush = state_flush,
     .due = state_due,
     .tidy = state_tidy,
+    .reclaim = state_reclaim,
+    .is_low = state_is_low,
     .digest = state_digest,
     .describe = state_describe,
     .memory_bytes = state_memory_bytes,

@@ -13,7 +13,7 @@
 
 #include "base/err.h"
 #include "base/must.h"
-#include "state/table.h"
+#include "base/table.h"
 #include "state/tx.h"
 
 struct record {
@@ -89,6 +89,6 @@ struct digest record_digest(struct bytes name, struct bytes value);
 struct digest element_digest(struct bytes name, struct bytes value);
 struct digest item_digest(int64_t index, struct bytes value);
 
-table_compare record_compare; /* state/table.h */
+table_compare record_compare; /* base/table.h */
 
 #endif

@@ -3,8 +3,7 @@
  * to any more, in memory and in the store. Each step is bounded.
  *
  * A removed collection that may be in the store stands in the queue ('Q'). A small one is removed
- * record by record, a big one by ranges, since each range that a store keeps slows its reads down a
- * little. */
+ * record by record, a big one by ranges: the store goes over them on its own thread. */
 #include "base/memory.h"
 #include "state/layers.h"
 
@@ -45,13 +44,8 @@ static bool free_strands(struct state *state)
 static bool free_keyspaces(struct state *state)
 {
     if (state->phase != FROZEN_NONE) return false; /* its records may be listed as frozen */
-    struct keyspace *space = NULL;
-    for (struct list *node = state->spaces.next; node != &state->spaces; node = node->next) {
-        space = CONTAINER_OF(node, struct keyspace, node);
-        if (space->dead) break;
-        space = NULL;
-    }
-    if (space == NULL) return false;
+    struct keyspace *space = CONTAINER_OF(state->spaces.next, struct keyspace, node);
+    if (!space->dead) return false;
     struct table_cursor cursor;
     for (size_t i = 0; i < TIDY_RECORDS; i++) {
         struct record *record = table_seek(&space->keys, &cursor, space->drained);

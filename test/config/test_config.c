@@ -246,6 +246,8 @@ TEST(config, a_bad_command_line_is_refused_whole)
         {{"--port", "1", "--nothing", "2"}, "--nothing: unknown option"},
         {{"--port"}, "--port: wrong number of arguments"},
         {{"--port", "1", "2"}, "--port: wrong number of arguments"},
+        {{"--log-segment-size", "100000"},
+         "--log-segment-size: argument must be a multiple of 4096"},
         {{"--hz", "5", "--port", "--bind", "x"}, "--port: wrong number of arguments"},
         {{"--hz", "5", "--port", "x"}, "--port: argument couldn't be parsed into an integer"},
         {{"--", "1"}, "--: unknown option"},

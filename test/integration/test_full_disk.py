@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The tidemark authors
+# timeout: 400
 """A file system that runs full: writes are refused with a clear error, reads and DEL go on, and
-writes come back, without a restart, when there is space again. Nothing acked is lost."""
+writes come back, without a restart, when there is space again: because somebody else has freed it,
+or because keys were deleted or have expired. Nothing acked is lost."""
 import os
 import random
 import subprocess
@@ -62,9 +64,9 @@ class SmallDisk:
                        check=False)
 
 
-def value_of(number):
+def value_of(number, size=VALUE_BYTES):
     """Not compressible, and known."""
-    return random.Random(number).randbytes(VALUE_BYTES)
+    return random.Random(number).randbytes(size)
 
 
 def fill(client, acked, most=40000):
@@ -150,6 +152,113 @@ def the_disk_runs_full(kind):
             expect(client.call("DBSIZE"), len(acked) - len(deleted) + 1 + len(extra))
 
 
+def fill_for_good(client, kept, size, at):
+    """MSETs until they stay refused, cleaning included; returns the next free number."""
+    def refused():
+        nonlocal at
+        for _ in range(40000):
+            numbers = range(at, at + max(1, VALUE_BYTES // size))
+            words = [word for n in numbers for word in (f"k:{n}", value_of(n, size))]
+            reply = client.ask("MSET", *words)
+            if isinstance(reply, ReplyError):
+                expect(reply.code, "MISCONF", "the refusal")
+                return True
+            expect(reply, "OK")
+            kept.update(numbers)
+            at = numbers.stop
+        raise Failure("the disk does not run full")
+
+    refusals = 0
+    while refusals < 12:  # in a row, for about three seconds
+        before = at
+        refused()
+        refusals = refusals + 1 if at == before else 0
+        time.sleep(0.25)
+    return at
+
+
+def delete_most(client, kept, dice):
+    """All but a tenth; DELs of 20 keys."""
+    gone = sorted(kept)
+    dice.shuffle(gone)
+    gone = gone[len(gone) // 10:]
+    for i in range(0, len(gone), 20):
+        part = gone[i:i + 20]
+        wait_until(lambda p=part: client.ask("DEL", *(f"k:{n}" for n in p)) == len(p), 10,
+                   "DEL on a full disk", pause=0.1)
+        kept.difference_update(part)
+
+
+def check_kept(client, kept, size, dice):
+    expect(client.call("DBSIZE"), len(kept) + 1, "DBSIZE")  # and `back`
+    for number in dice.sample(sorted(kept), min(len(kept), 300)):
+        expect(client.call("GET", f"k:{number}"), value_of(number, size), f"k:{number}")
+
+
+def deleting_frees_space(kind, size, ways):
+    """What the data has filled, deletions free: in one process, again and again."""
+    dice = random.Random(size)
+    with SmallDisk(kind) as disk, Server(folder=None, **SMALL) as server:
+        server.stop()
+        for path in disk.ballast:
+            os.remove(path)
+        server.data = os.path.join(disk.mount, "data")
+        server.start()
+        kept, at = set(), 0
+        for way in ways:
+            with server.client(timeout=30) as client:
+                at = fill_for_good(client, kept, size, at)
+                full = len(kept)
+                expect_true(full * size > DISK_MIB << 18, "a good part of the disk was used")
+                if way == "DEL":
+                    delete_most(client, kept, dice)
+                else:
+                    expect(client.call("FLUSHALL"), "OK")
+                    kept.clear()
+                began = time.monotonic()
+                wait_until(lambda c=client: c.ask("SET", "back", "again") == "OK", 30,
+                           f"writes after {way}", pause=0.1)
+                print(f"    {kind}, {size} bytes: full with {full} values; writes came back "
+                      f"{time.monotonic() - began:.1f} s after {way} of {full - len(kept)}")
+                check_kept(client, kept, size, dice)
+                expect_true(server.is_running(), "the server runs")
+        with server.client(timeout=30) as client:
+            at = fill_for_good(client, kept, size, at)
+            delete_most(client, kept, dice)
+        time.sleep(dice.random())  # in the middle of the cleaning
+        server.kill()
+        server.start()
+        with server.client(timeout=30) as client:
+            check_kept(client, kept, size, dice)
+            wait_until(lambda: client.ask("SET", "back", "again") == "OK", 30,
+                       "writes after a kill", pause=0.1)
+        log = server.log_text()
+        for event in ("store reserve_given_up", "store reserve_back"):
+            expect_true(event in log, f"the log says `{event}`")
+
+
+def deleting_frees_space_for_new_writes():
+    deleting_frees_space("tmpfs", VALUE_BYTES, ("DEL", "FLUSHALL", "DEL"))
+    deleting_frees_space("ext4", VALUE_BYTES, ("DEL", "FLUSHALL", "DEL"))
+    deleting_frees_space("tmpfs", 100, ("DEL",))
+
+
+def what_has_expired_frees_space():
+    with SmallDisk("tmpfs") as disk, Server(folder=None, **SMALL) as server:
+        server.stop()
+        server.data = os.path.join(disk.mount, "data")
+        server.start()
+        with server.client(timeout=30) as client:
+            end, number, refused = int(time.time()) + 8, 0, None
+            while not isinstance(refused, ReplyError):
+                refused = client.ask("SET", f"e:{number}", value_of(number), "EXAT", end)
+                number += 1
+            expect(refused.code, "MISCONF")
+            wait_until(lambda: client.call("DBSIZE") == 0, 30, "expiry on a full disk", pause=0.2)
+            wait_until(lambda: client.ask("SET", "back", "again") == "OK", 30,
+                       "writes after expiry", pause=0.1)
+
+
 def a_full_tmpfs():
     the_disk_runs_full("tmpfs")
 
@@ -174,5 +283,6 @@ def there_is_no_space_for_a_new_directory():
 
 
 if __name__ == "__main__":
-    run(a_full_tmpfs, a_full_ext4,
+    run(a_full_tmpfs, a_full_ext4, deleting_frees_space_for_new_writes,
+        what_has_expired_frees_space,
         there_is_no_space_for_a_new_directory)

@@ -42,7 +42,11 @@ struct fake {
     struct machine_flush *flush; /* under way */
     struct mark flush_mark;
     unsigned flushes;
-    uint64_t unflushed;
+    uint64_t unflushed, unflushed_records;
+    uint64_t foreseen; /* up to this LSN */
+    unsigned foresights;
+    bool low; /* what is_low() says */
+    unsigned reclaims;
 };
 
 static inline struct fake *fake_of(const struct machine *machine)
@@ -208,6 +212,22 @@ static inline uint64_t fake_unflushed(const struct machine *machine)
     return fake_of(machine)->unflushed;
 }
 
+static inline uint64_t fake_unflushed_records(const struct machine *machine)
+{
+    return fake_of(machine)->unflushed_records;
+}
+
+/* Entries are foreseen in their order, each once, before they are applied. */
+static inline void fake_foresee(struct machine *machine, const struct entry *entries, size_t count)
+{
+    struct fake *fake = fake_of(machine);
+    fake->foresights++;
+    for (size_t i = 0; i < count; i++) {
+        MUST(entries[i].lsn.at == fake->applied.lsn.at + 1 + i);
+        fake->foreseen = entries[i].lsn.at;
+    }
+}
+
 static inline size_t fake_due(struct machine *machine, struct stamp now, size_t limit,
                               struct buffer *proposals)
 {
@@ -222,6 +242,16 @@ static inline bool fake_tidy(struct machine *machine)
 {
     fake_of(machine)->tidies++;
     return false;
+}
+
+static inline void fake_reclaim(struct machine *machine)
+{
+    fake_of(machine)->reclaims++;
+}
+
+static inline bool fake_is_low(const struct machine *machine)
+{
+    return fake_of(machine)->low;
 }
 
 static inline struct digest fake_digest(const struct machine *machine)
@@ -258,10 +288,14 @@ static inline enum err fake_open(struct machine_maker *maker, const char *direct
         .apply = fake_apply,
         .query = fake_query,
         .warm = fake_warm,
+        .foresee = fake_foresee,
         .unflushed_bytes = fake_unflushed,
+        .unflushed_records = fake_unflushed_records,
         .flush = fake_flush,
         .due = fake_due,
         .tidy = fake_tidy,
+        .reclaim = fake_reclaim,
+        .is_low = fake_is_low,
         .digest = fake_digest,
         .describe = fake_describe,
         .memory_bytes = fake_unflushed,

@@ -94,6 +94,93 @@ TEST(node_upkeep, a_flush_that_finds_the_disk_full_refuses_more_data_until_one_s
     bed_close(&bed);
 }
 
+TEST(node_upkeep, while_the_store_is_low_data_is_refused_and_deletions_are_flushed_at_once)
+{
+    struct bed bed;
+    bed_open(&bed);
+    bed_run(&bed, 2 * SIM_SECOND);
+    assert_int_equal(bed.fake.reclaims, 0);
+    bed.fake.low = true;
+    expect_end(bed_ask(&bed, CALL_WRITE, "LPUSH k a"), CALL_REFUSED);
+    struct asked *removal = bed_ask(&bed, CALL_WRITE, "DEL k");
+    bed_settle(&bed);
+    expect_answer(removal, "+OK");
+    bed_run(&bed, 1200 * SIM_MILLISECOND);
+    assert_int_equal(bed.fake.flush_mark.lsn.at, bed.fake.applied.lsn.at);
+    assert_true(bed_do(&bed, DEED_FLUSH, NULL, ERR_OK));
+    unsigned reclaims = bed.fake.reclaims;
+    bed_run(&bed, 3 * SIM_SECOND);
+    assert_in_range(bed.fake.reclaims, reclaims + 2, reclaims + 4);
+    assert_null(bed.fake.flush); /* nothing is new */
+    bed.fake.low = false;
+    struct asked *again = bed_ask(&bed, CALL_WRITE, "LPUSH k a");
+    bed_settle(&bed);
+    expect_answer(again, ":1");
+    bed_close(&bed);
+}
+
+TEST(node_upkeep, while_the_log_is_low_deletions_are_flushed_and_what_they_leave_is_freed)
+{
+    struct bed bed;
+    bed_open(&bed);
+    struct sim_disk *disk = sim_node_disk(bed.sim);
+    sim_disk_set_capacity(disk, sim_disk_used(disk) + (1 << 15)); /* half of the log's reserve */
+    bed_run(&bed, 3 * SIM_SECOND);
+    if (bed.fake.flush != NULL) assert_true(bed_do(&bed, DEED_FLUSH, NULL, ERR_OK));
+    struct asked *removal = bed_ask(&bed, CALL_WRITE, "DEL k");
+    bed_settle(&bed);
+    expect_answer(removal, "+OK");
+    bed_run(&bed, 1200 * SIM_MILLISECOND);
+    assert_non_null(bed.fake.flush);
+    assert_int_equal(bed.fake.flush_mark.lsn.at, bed.fake.applied.lsn.at);
+    assert_true(bed.fake.reclaims > 0);
+    assert_true(bed_do(&bed, DEED_FLUSH, NULL, ERR_OK));
+    sim_disk_set_capacity(disk, (uint64_t)1 << 30);
+    bed_close(&bed);
+}
+
+TEST(node_upkeep, entries_wait_at_twice_the_budget_too_while_the_next_flush_must_wait)
+{
+    struct bed bed;
+    bed_open(&bed);
+    begin_flush(&bed, 1 << 20);
+    assert_true(bed_do(&bed, DEED_FLUSH, NULL, ERR_SPACE)); /* tried again in a second */
+    bed.fake.unflushed = 3 << 20;
+    struct asked *first = bed_ask(&bed, CALL_WRITE, "DEL k"); /* its end holds the next */
+    bed_settle(&bed);
+    struct asked *second = bed_ask(&bed, CALL_WRITE, "DEL k");
+    bed_settle(&bed);
+    expect_end(first, CALL_ANSWERED);
+    assert_false(second->ended);
+    bed_run(&bed, 1200 * SIM_MILLISECOND);
+    assert_true(bed_do(&bed, DEED_FLUSH, NULL, ERR_OK));
+    bed_settle(&bed);
+    expect_answer(second, "+OK");
+    bed_close(&bed);
+}
+
+TEST(node_stop, flushes_at_once_when_entries_wait_for_a_flush_that_is_no_longer_due)
+{
+    struct bed bed;
+    bed_open(&bed);
+    begin_flush(&bed, 1 << 20);
+    assert_true(bed_do(&bed, DEED_FLUSH, NULL, ERR_SPACE));
+    bed.fake.unflushed = 3 << 20;
+    struct asked *first = bed_ask(&bed, CALL_WRITE, "DEL k"); /* its end holds the next */
+    bed_settle(&bed);
+    struct asked *second = bed_ask(&bed, CALL_WRITE, "DEL k");
+    bed_settle(&bed);
+    expect_end(first, CALL_ANSWERED);
+    assert_false(second->ended);
+    bed.fake.unflushed = 0; /* as if the budget had grown */
+    (void)bed_do(&bed, DEED_STOP, NULL, ERR_OK);
+    bed_settle(&bed);
+    assert_true(bed_do(&bed, DEED_FLUSH, NULL, ERR_OK));
+    bed_settle(&bed);
+    expect_answer(second, "+OK");
+    bed_close(&bed);
+}
+
 TEST(node_upkeep, a_flush_that_ends_after_the_log_has_failed_changes_nothing)
 {
     struct bed bed;

@@ -247,6 +247,35 @@ TEST(sim_net, a_pause_holds_back_what_is_just_arriving)
     }
 }
 
+TEST(sim_net, a_paused_stream_can_be_asked_whether_its_peer_has_ended)
+{
+    struct echo echo;
+    echo_open(&echo, 5);
+    struct client client;
+    client_open(&client, echo.sim, echo.node);
+    assert_true(sim_world_run_for(echo.sim, SIM_SECOND));
+    const struct net_ops *net = sim_node_world(echo.node)->net->ops;
+    struct guest *guest = echo.parlour->newest;
+    net->pause(guest->stream, true);
+    sim_send(client.stream, bytes_text("hello"));
+    assert_true(sim_world_run_for(echo.sim, SIM_SECOND));
+    assert_false(net->has_ended(guest->stream));
+    sim_hang_up(client.stream, true);
+    sim_stream_clog(guest->stream, true);
+    assert_false(net->has_ended(guest->stream)); /* word of it does not come through */
+    sim_stream_clog(guest->stream, false);
+    assert_true(sim_world_run_for(echo.sim, SIM_SECOND));
+    assert_true(net->has_ended(guest->stream));
+    assert_int_equal(guest->got, 0);
+    assert_int_equal(echo.parlour->guests, 1); /* it was not told: there is something to read */
+    guest->keeps_quiet = true;
+    net->pause(guest->stream, false);
+    assert_true(sim_world_run_for(echo.sim, SIM_SECOND));
+    assert_int_equal(echo.parlour->guests, 0);
+    buffer_release(&client.got);
+    echo_close(&echo);
+}
+
 TEST(sim_net, a_slow_reader_gets_so_many_bytes_a_second)
 {
     struct echo echo;

@@ -28,11 +28,14 @@ struct memory_store {
     unsigned pending_of;  /* one read in so many says ERR_PENDING; 0: none */
     enum err flush_fails; /* the next flush ends so; ERR_OK: it works */
     size_t pending_at;    /* the read of this number says ERR_PENDING; 0: none */
+    size_t fetch_leaves;  /* a fetch leaves out one key in so many; 0: none */
     bool run_at_once;     /* a flush reads its run when it is asked, not when it is done */
     /* What the test may look at. */
     size_t reads; /* that would rather not wait: gets, and moves of cursors */
     size_t pendings, gets, cursors, ranges, flushes;
     size_t open_cursors;
+    size_t wants; /* ranges, in warms */
+    size_t fetched; /* keys, in fetches */
     struct buffer asked; /* the store keys of all gets: size le32, bytes */
 };
 
@@ -80,6 +83,22 @@ static inline enum err memory_get(struct store *base, struct bytes key,
     if (!is_at(store, at, key)) return ERR_NOT_FOUND;
     buffer_append(value, buffer_bytes(&store->items[at].value));
     return ERR_OK;
+}
+
+static inline void memory_fetch(struct store *base, struct store_fetch *fetch)
+{
+    struct memory_store *store = memory_of(base);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < fetch->count && bytes < fetch->bytes_max; i++) {
+        MUST(i == 0 || bytes_compare(fetch->keys[i - 1], fetch->keys[i]) < 0);
+        store->fetched++;
+        if (store->fetch_leaves != 0 && store->fetched % store->fetch_leaves == 0) continue;
+        size_t at = memory_search(store, fetch->keys[i]);
+        bool there = is_at(store, at, fetch->keys[i]);
+        struct bytes value = there ? buffer_bytes(&store->items[at].value) : (struct bytes){0};
+        fetch->found(fetch, i, there ? &value : NULL);
+        bytes += value.size;
+    }
 }
 
 /* --- Cursors: they lend copies, which change when they move --- */
@@ -273,6 +292,7 @@ static inline void memory_warm(struct store *base, struct store_warm *warm)
 {
     struct memory_store *store = memory_of(base);
     MUST(warm->count > 0);
+    store->wants += warm->count;
     for (size_t i = 0; i < warm->count; i++) MUST(warm->ranges[i].from.size > 0);
     list_append(&store->warms, &warm->node);
 }
@@ -311,6 +331,17 @@ static inline uint64_t memory_bytes(struct store *base)
     return 0;
 }
 
+static inline void memory_reclaim(struct store *base)
+{
+    (void)base;
+}
+
+static inline bool memory_is_low(const struct store *base)
+{
+    (void)base;
+    return false;
+}
+
 static inline void memory_close(struct store *base)
 {
     (void)base;
@@ -321,7 +352,10 @@ static const struct store_ops memory_store_ops = {
     .cursor = memory_cursor,
     .flush = memory_flush,
     .warm = memory_warm,
+    .fetch = memory_fetch,
     .approximate_bytes = memory_bytes,
+    .reclaim = memory_reclaim,
+    .is_low = memory_is_low,
     .close = memory_close,
 };
 

@@ -148,6 +148,24 @@ TEST(state_clean_up, a_cleared_database_is_freed_and_leaves_the_store_by_ranges)
     bed_release(&bed);
 }
 
+TEST(state_clean_up, databases_cleared_in_any_order_leave_nothing_to_the_store)
+{
+    struct bed bed;
+    bed_init(&bed, 1);
+    for (uint8_t database = 0; database < 5; database++) {
+        assert_string_equal(bed_write_in(&bed, database, "HSET h f v"), "1");
+    }
+    static const uint8_t order[] = {3, 1, 4, 2};
+    for (size_t i = 0; i < sizeof order; i++) {
+        assert_string_equal(bed_write_in(&bed, order[i], "FLUSHDB"), "OK");
+    }
+    assert_int_equal(bed_flush(&bed), ERR_OK);
+    assert_int_equal(bed.store.count, 3); /* the mark, the hash that is left and its element */
+    ASSERT_READ(&bed, "HGET h f", "\"v\"");
+    assert_true(bed_recounts(&bed));
+    bed_release(&bed);
+}
+
 TEST(state_clean_up, a_database_that_is_cleared_during_a_flush_is_gone_after_the_next)
 {
     struct bed bed;

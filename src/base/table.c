@@ -5,7 +5,7 @@
  * So a search begins at the home and ends at the first empty slot or greater hash, and what stands
  * before the home of h is less than h. The last slot of a segment stays empty and ends every
  * search. */
-#include "state/table.h"
+#include "base/table.h"
 
 #include "base/memory.h"
 

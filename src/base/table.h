@@ -7,8 +7,8 @@
  * and probing keeps slots ascending by (hash, name): the walk over segments and slots is the hash
  * order. Names that were made to collide make segments larger and slower, never wrong. Objects are
  * the caller's. */
-#ifndef STATE_TABLE_H
-#define STATE_TABLE_H
+#ifndef BASE_TABLE_H
+#define BASE_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

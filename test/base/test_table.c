@@ -8,7 +8,7 @@
 #include "base/checksum.h"
 #include "base/dice.h"
 #include "base/memory.h"
-#include "state/table.h"
+#include "base/table.h"
 
 struct thing {
     uint64_t hash;
@@ -96,19 +96,19 @@ static void churn(unsigned bits, size_t count, size_t steps)
     memory_free(things);
 }
 
-TEST(state_table, what_is_inserted_is_found_and_walked_in_order_until_it_is_removed)
+TEST(base_table, what_is_inserted_is_found_and_walked_in_order_until_it_is_removed)
 {
     churn(48, 40, 4000);
     churn(48, 20000, 200000);
 }
 
-TEST(state_table, names_that_collide_are_kept_apart)
+TEST(base_table, names_that_collide_are_kept_apart)
 {
     churn(3, 3000, 40000);
     churn(10, 6000, 60000);
 }
 
-TEST(state_table, equal_hashes_of_all_names_leave_the_directory_small)
+TEST(base_table, equal_hashes_of_all_names_leave_the_directory_small)
 {
     struct table table;
     table_init(&table, thing_compare);
@@ -124,7 +124,7 @@ TEST(state_table, equal_hashes_of_all_names_leave_the_directory_small)
     memory_free(things);
 }
 
-TEST(state_table, a_walk_under_changes_gives_each_that_stays_exactly_once)
+TEST(base_table, a_walk_under_changes_gives_each_that_stays_exactly_once)
 {
     enum { COUNT = 12000, STAY = 3000 };
     struct table table;
@@ -149,7 +149,7 @@ TEST(state_table, a_walk_under_changes_gives_each_that_stays_exactly_once)
     memory_free(things);
 }
 
-TEST(state_table, growth_moves_a_bounded_number_of_objects_a_step)
+TEST(base_table, growth_moves_a_bounded_number_of_objects_a_step)
 {
     struct table table;
     table_init(&table, thing_compare);
@@ -165,7 +165,7 @@ TEST(state_table, growth_moves_a_bounded_number_of_objects_a_step)
     memory_free(things);
 }
 
-TEST(state_table, removal_gives_storage_back)
+TEST(base_table, removal_gives_storage_back)
 {
     struct table table;
     table_init(&table, thing_compare);
@@ -178,7 +178,7 @@ TEST(state_table, removal_gives_storage_back)
     memory_free(things);
 }
 
-TEST(state_table, replacing_keeps_the_place)
+TEST(base_table, replacing_keeps_the_place)
 {
     struct table table;
     table_init(&table, thing_compare);

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Replay: entries of the log that the store does not hold are applied again, at a start.
+ *
+ * They are taken from the log a window at a time: the machine is shown the whole window before its
+ * first entry is applied, so that it can read all that they need at once. How long that took for
+ * each record says what the budget of flushes may leave to the next start (upkeep.c). */
+#include "node/replay.h"
+
+#include <inttypes.h>
+
+#include "base/memory.h"
+#include "node/internal.h"
+
+struct window {
+    struct entry *entries; /* their payloads are in `bytes`; offsets until it is full */
+    size_t count;
+    struct buffer bytes;
+};
+
+static void window_init(struct window *window)
+{
+    window->entries = memory_zeroed(NODE_REPLAY_WINDOW_ENTRIES, sizeof *window->entries);
+    window->count = 0;
+    buffer_init(&window->bytes);
+}
+
+static void window_release(struct window *window)
+{
+    memory_free(window->entries);
+    buffer_release(&window->bytes);
+}
+
+static enum err window_fill(struct window *window, struct log_reader *reader, struct lsn to,
+                            struct why *why)
+{
+    window->count = 0;
+    buffer_clear(&window->bytes);
+    while (window->count < NODE_REPLAY_WINDOW_ENTRIES &&
+           window->bytes.size < NODE_REPLAY_WINDOW_BYTES) {
+        struct entry *entry = &window->entries[window->count];
+        enum err err = log_reader_next(reader, entry, why);
+        if (err == ERR_NOT_FOUND)
+            return why_fail(why, ERR_CORRUPT, "the log ends before LSN %" PRIu64, to.at);
+        if (err != ERR_OK) return err;
+        buffer_append(&window->bytes, entry->payload);
+        window->count++;
+        if (entry->lsn.at == to.at) break;
+    }
+    const uint8_t *at = window->bytes.data;
+    for (size_t i = 0; i < window->count; i++) {
+        window->entries[i].payload.data = at;
+        at += window->entries[i].payload.size;
+    }
+    return ERR_OK;
+}
+
+static enum err window_apply(struct node *node, const struct window *window, struct why *why)
+{
+    struct machine *machine = node->machine;
+    machine->ops->foresee(machine, window->entries, window->count);
+    for (size_t i = 0; i < window->count; i++) {
+        const struct entry *entry = &window->entries[i];
+        struct outcome outcome = {.reply = reply_nobody()};
+        enum err err = machine->ops->apply(machine, entry, MACHINE_ATTEMPTS_MAX, &outcome);
+        if (err != ERR_OK)
+            return why_fail(why, err, "entry %" PRIu64 " could not be applied", entry->lsn.at);
+        hlc_observe(&node->hlc, entry->stamp);
+        node->start_gap_entries++;
+    }
+    return ERR_OK;
+}
+
+uint64_t node_replay_record_ns(uint64_t assumed, uint64_t took_us, uint64_t entries,
+                               uint64_t records)
+{
+    if (records < NODE_REPLAY_SAMPLE_RECORDS) return assumed;
+    uint64_t applying_us = entries * NODE_REPLAY_ENTRY_NS / 1000;
+    uint64_t ns = took_us > applying_us ? (took_us - applying_us) * 1000 / records : 0;
+    if (ns < NODE_REPLAY_RECORD_NS_MIN) return NODE_REPLAY_RECORD_NS_MIN;
+    return ns < NODE_REPLAY_RECORD_NS_MAX ? ns : NODE_REPLAY_RECORD_NS_MAX;
+}
+
+uint64_t node_replay_entry_ns(uint64_t before, uint64_t took_us, uint64_t entries)
+{
+    enum { SLOWLY = 16 };
+    uint64_t ns = took_us * 1000 / entries;
+    return ns > before ? before + (ns - before) / SLOWLY : ns;
+}
+
+static void measure(struct node *node, uint64_t took_us)
+{
+    uint64_t records = node->machine->ops->unflushed_records(node->machine);
+    node->replay_us += took_us;
+    node->replay_record_ns = node_replay_record_ns(node->replay_record_ns, node->replay_us,
+                                                   node->start_gap_entries, records);
+}
+
+enum err node_replay(struct node *node, struct lsn from, struct lsn to, struct why *why)
+{
+    if (lsn_before(to, from)) return ERR_OK;
+    uint64_t began_us = clock_now_us(node->world.clock);
+    struct log_reader *reader = NULL;
+    struct window window;
+    enum err err = log_reader_open(&reader, node->world.disk, node->log_directory, from, why);
+    if (err != ERR_OK) return err;
+    window_init(&window);
+    do {
+        err = window_fill(&window, reader, to, why);
+        if (err == ERR_OK) err = window_apply(node, &window, why);
+    } while (err == ERR_OK && lsn_before(window.entries[window.count - 1].lsn, to));
+    window_release(&window);
+    log_reader_close(reader);
+    if (err == ERR_OK) measure(node, clock_now_us(node->world.clock) - began_us);
+    return err;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* replay: what a start applies again. */
+#ifndef NODE_REPLAY_H
+#define NODE_REPLAY_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/mark.h"
+#include "base/must.h"
+
+struct node;
+
+/* Applies the entries of the log from `from` through `to`; none if `to` is before. Blocks. */
+MUST_USE enum err node_replay(struct node *node, struct lsn from, struct lsn to, struct why *why);
+
+/* What a replay takes for a record that it has to read, after one that took so long. Few records
+ * say little: then what was assumed stays. */
+uint64_t node_replay_record_ns(uint64_t assumed, uint64_t took_us, uint64_t entries,
+                               uint64_t records);
+/* What it takes to apply an entry, after a sample of at least one: the best of what was seen
+ * lately. While others use the machine everything takes longer, and more and smaller flushes would
+ * make it worse. */
+uint64_t node_replay_entry_ns(uint64_t before, uint64_t took_us, uint64_t entries);
+
+#endif
