@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "sim/model.h"
 
-/* An op under the hash of what it asked for. */
+/* An op under the hash of an entry that it may have made. */
 struct named {
     uint64_t hash;
     size_t order;
@@ -21,7 +21,7 @@ struct oracle {
     struct ops *ops;
     struct oracle_result *result;
     struct named *named; /* writes and waits, sorted */
-    size_t named_count;
+    size_t named_count, named_capacity;
     struct op **owner; /* by LSN: the op whose entry it is; NULL: nobody's, or not known whose */
     struct op **reads; /* by the first LSN at which they may stand */
     size_t reads_count, reads_next;
@@ -87,16 +87,55 @@ static int compare_named(const void *left, const void *right)
     return a->order < b->order ? -1 : a->order > b->order ? 1 : 0;
 }
 
+static void name(struct oracle *oracle, struct op *op, size_t order, struct bytes payload)
+{
+    if (oracle->named_count == oracle->named_capacity) {
+        oracle->named_capacity = oracle->named_capacity * 2 + 64;
+        oracle->named = memory_resize(oracle->named,
+                                      oracle->named_capacity * sizeof *oracle->named);
+    }
+    oracle->named[oracle->named_count++] = (struct named){essence_hash(payload), order, op};
+}
+
+struct name_visit {
+    struct payload_visit visit;
+    struct oracle *oracle;
+    struct op *op;
+    size_t order;
+    struct args scratch;
+};
+
+/* A wait that found nothing is tried again at one key at a time. */
+static void name_attempt(struct payload_visit *base, uint8_t database, struct bytes key)
+{
+    struct name_visit *visit = CONTAINER_OF(base, struct name_visit, visit);
+    struct buffer payload;
+    (void)database;
+    buffer_init(&payload);
+    payload_put_serve(&payload, buffer_bytes(&visit->op->payload), key, &visit->scratch);
+    name(visit->oracle, visit->op, visit->order, buffer_bytes(&payload));
+    buffer_release(&payload);
+}
+
 static void name_all(struct oracle *oracle)
 {
     const struct ops *ops = oracle->ops;
-    oracle->named = memory_zeroed(ops->count + 1, sizeof *oracle->named);
+    struct args scratch;
+    struct name_visit visit = {.visit.key = name_attempt, .oracle = oracle};
+    args_init(&scratch);
+    args_init(&visit.scratch);
     for (size_t i = 0; i < ops->count; i++) {
-        struct op *op = ops->list[i];
+        struct op *op = visit.op = ops->list[i];
+        visit.order = i;
         if (op->kind == OP_READ) continue;
-        oracle->named[oracle->named_count++] = (struct named){
-            essence_hash(buffer_bytes(&op->payload)), i, op};
+        name(oracle, op, i, buffer_bytes(&op->payload));
+        if (op->kind == OP_WAIT) {
+            payload_visit_keys(buffer_bytes(&op->payload), &scratch, &visit.visit);
+        }
     }
+    args_release(&visit.scratch);
+    args_release(&scratch);
+    if (oracle->named_count == 0) return;
     qsort(oracle->named, oracle->named_count, sizeof *oracle->named, compare_named);
 }
 
@@ -127,6 +166,17 @@ static const struct fact *fact_at(const struct oracle *oracle, uint64_t lsn)
     return &oracle->canon->facts[lsn - 1];
 }
 
+static bool may_be_entry(const struct oracle *oracle, const struct op *op, struct bytes payload)
+{
+    if (!is_of_client(payload)) return false;
+    if (op->kind != OP_WAIT)
+        return bytes_equal(essence(payload), essence(buffer_bytes(&op->payload)));
+    size_t count;
+    const struct named *named = find_named(oracle, payload, &count);
+    while (count > 0 && named[count - 1].op != op) count--;
+    return count > 0;
+}
+
 /* Ops that were told their LSN own it. */
 static void own_marked(struct oracle *oracle, struct op *op)
 {
@@ -141,8 +191,7 @@ static void own_marked(struct oracle *oracle, struct op *op)
         return;
     }
     if (op->kind == OP_READ) return;
-    struct bytes payload = buffer_bytes(&op->payload);
-    if (!is_of_client(fact->payload) || !bytes_equal(essence(fact->payload), essence(payload))) {
+    if (!may_be_entry(oracle, op, fact->payload)) {
         fail(oracle, op,
              "oracle: lost write: told '%.*s' at LSN %" PRIu64 ", where another entry stands",
              (int)(op->reply.size < 60 ? op->reply.size : 60), (const char *)op->reply.data,

@@ -148,7 +148,7 @@ static const struct row collections[] = {
 };
 
 static const struct row waits[] = {
-    {"BLPOP", 'l', "B", 20, ROW_UNIQUE | ROW_ALONE},
+    {"BLPOP", 'l', "kT", 20, ROW_UNIQUE | ROW_ALONE},
     {"BLMOVE", 'l', "kLLT", 8, ROW_UNIQUE | ROW_ALONE},
     {"LMOVE", 'l', "kLL", 2, 0},
     {"RPUSH", 'l', "v", 16, ROW_UNIQUE},
@@ -231,10 +231,6 @@ static void say_form(struct workload *workload, const struct row *row, char lett
         break;
     case 'W': say(workload, "WITHSCORES"); break;
     case 'u': drawn_format(words, "w%" PRIu64, ++workload->tags); break;
-    case 'B':
-        drawn_format(words, "w%" PRIu64, ++workload->tags);
-        drawn_format(words, "0.%03u", 20 + below(workload, 400));
-        break;
     case 'T': /* no two wait equally long */
         drawn_format(words, "0.%03u%07" PRIu64, 20 + below(workload, 400), ++workload->tags);
         break;

@@ -97,6 +97,9 @@ void args_release(struct args *args);
 void args_clear(struct args *args);
 void args_push(struct args *args, struct bytes word); /* borrows the bytes */
 
+/* Whether it may put elements where a client waits: at the first key that it names, or at the
+ * others. */
+bool command_fills(const struct command *command, const struct args *args, bool first);
 /* Whether its words can name keys at all. */
 bool command_has_keys(const struct command *command);
 /* The positions (indexes into args) of the keys that the command names, into `out` (caller's, room
@@ -141,6 +144,11 @@ void payload_add_watch(struct payload_transaction *transaction, const struct wat
 void payload_add_command(struct payload_transaction *transaction, uint8_t database,
                          const struct command *command, const struct args *args);
 
+/* A further attempt of the blocking command in `payload` (ENTRY_COMMAND): of the keys that it waits
+ * for, it names `key` alone. A move is tried as it stands: it waits for its source only. */
+void payload_put_serve(struct buffer *out, struct bytes payload, struct bytes key,
+                       struct args *scratch);
+
 /* Reads any payload: one command at a time for ENTRY_COMMAND and ENTRY_TRANSACTION. */
 struct payload_reader {
     struct bytes rest;
@@ -163,8 +171,8 @@ MUST_USE enum err payload_expire(struct payload_reader *reader, uint8_t *databas
  * nothing. */
 struct payload_visit {
     void (*key)(struct payload_visit *visit, uint8_t database, struct bytes key);
+    bool fills;      /* while in key(): there may be elements now where a client waits */
     bool everything; /* out: any key may be there now */
-    bool may_fill;   /* out: a FLAG_MAY_FILL command is among them, or it is a transaction */
 };
 void payload_visit_keys(struct bytes payload, struct args *scratch, struct payload_visit *visit);
 

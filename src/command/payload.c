@@ -3,7 +3,7 @@
  *
  *     payload      kind u8, body
  *       EPOCH, NOOP    body empty
- *       COMMAND, SERVE one command
+ *       COMMAND, SERVE one command; SERVE: a further attempt of it, at one of its keys
  *       TRANSACTION    watches le32, commands le32, then so many of each, watches first
  *       EXPIRE         database u8, then the key up to the end
  *     command      database u8, number le16, words le32, then so many words; the name is not among
@@ -70,6 +70,32 @@ void payload_put_command(struct buffer *out, uint8_t database, const struct comm
     *at = ENTRY_COMMAND;
     at = put_command(at + 1, database, command, args);
     out->size = (size_t)(at - out->data);
+}
+
+void payload_put_serve(struct buffer *out, struct bytes payload, struct bytes key,
+                       struct args *scratch)
+{
+    struct payload_reader reader;
+    struct key_ranges keys;
+    uint8_t database;
+    const struct command *command;
+    enum err err = payload_read(&reader, payload);
+    if (err == ERR_OK) err = payload_next_command(&reader, &database, &command, scratch);
+    if (err == ERR_OK) err = keys_find(command, scratch, &keys);
+    MUST(err == ERR_OK && (command->flags & FLAG_BLOCKING) != 0 && keys.count == 1);
+    const struct key_range *range = &keys.at[0];
+    bool moves = (command->flags & FLAG_MAY_FILL) != 0;
+    if (!moves) {
+        size_t behind = scratch->count - range->last - 1;
+        scratch->at[range->first] = key;
+        memmove(&scratch->at[range->first + 1], &scratch->at[range->last + 1],
+                behind * sizeof *scratch->at);
+        scratch->count = range->first + 1 + behind;
+        if (range->first > 1) scratch->at[range->first - 1] = bytes_text("1"); /* counts them */
+    }
+    size_t start = out->size;
+    payload_put_command(out, database, command, scratch);
+    out->data[start] = ENTRY_SERVE;
 }
 
 void payload_put_expire(struct buffer *out, uint8_t database, struct bytes key)

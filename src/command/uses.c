@@ -153,6 +153,12 @@ static unsigned use_of(const struct command *command, const struct args *args, b
     return first || use->others == 0 ? use->first : use->others;
 }
 
+bool command_fills(const struct command *command, const struct args *args, bool first)
+{
+    if ((command->flags & FLAG_MAY_FILL) == 0) return false;
+    return (use_of(command, args, first) & (OW | UPDATE | INSERT)) != 0;
+}
+
 size_t command_use_words(const struct command *command, const struct args *args, bool first,
                          const char *out[COMMAND_WORDS_MAX])
 {

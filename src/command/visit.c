@@ -22,6 +22,7 @@ static void visit_elsewhere(struct payload_visit *visit, const struct command *c
                             const struct args *args)
 {
     uint8_t database;
+    visit->fills = true;
     if (command->id == COMMAND_MOVE && parse_database(args->at[2], &database))
         visit->key(visit, database, args->at[1]);
     if (command->id != COMMAND_COPY) return;
@@ -34,15 +35,16 @@ static void visit_elsewhere(struct payload_visit *visit, const struct command *c
 static void visit_command(struct payload_visit *visit, uint8_t database,
                           const struct command *command, const struct args *args)
 {
-    if ((command->flags & FLAG_MAY_FILL) != 0) visit->may_fill = true;
     if ((command->flags & FLAG_WRITE) == 0) return;
     if (command->id == COMMAND_SWAPDB) visit->everything = true;
     struct key_ranges ranges;
     if (keys_find(command, args, &ranges) != ERR_OK) return;
     for (size_t i = 0; i < ranges.count; i++) {
         const struct key_range *range = &ranges.at[i];
-        for (size_t at = range->first; at <= range->last; at += range->step)
+        for (size_t at = range->first; at <= range->last; at += range->step) {
+            visit->fills = command_fills(command, args, i == 0 && at == range->first);
             visit->key(visit, database, args->at[at]);
+        }
     }
     visit_elsewhere(visit, command, args);
 }
@@ -64,7 +66,7 @@ static bool is_whole(struct payload_reader reader, struct args *scratch)
 
 void payload_visit_keys(struct bytes payload, struct args *scratch, struct payload_visit *visit)
 {
-    visit->everything = visit->may_fill = false;
+    visit->everything = false;
     struct payload_reader reader;
     if (payload_read(&reader, payload) != ERR_OK) return;
     if (reader.kind == ENTRY_TRANSACTION && !is_whole(reader, scratch)) return;
@@ -78,5 +80,4 @@ void payload_visit_keys(struct bytes payload, struct args *scratch, struct paylo
         if (payload_next_command(&reader, &database, &command, scratch) != ERR_OK) return;
         visit_command(visit, database, command, scratch);
     }
-    if (reader.kind == ENTRY_TRANSACTION) visit->may_fill = true;
 }

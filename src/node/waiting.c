@@ -1,72 +1,178 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Blocking commands.
  *
- * A blocking pop is an entry like any other: an *attempt*. One that finds nothing is a no-op, and
- * its client stays in the table of waiters under its keys. A write that may fill such a key is
- * followed at once, in the same batch, by an attempt of the oldest waiter there. Rules that keep it
- * exact:
+ * A blocking pop is an entry like any other: an *attempt*. The first tries all keys of the command,
+ * in its order. When it finds nothing it is a no-op, and its client stays in the table of waiters,
+ * in the line of each of its keys. A write that may fill such a key makes the key *ready*, and is
+ * followed at once, in the same batch, by a further attempt of the first in line, at this key only.
+ * Rules that keep it exact:
  *  - a waiter has at most one attempt in the order, so no client can be served twice;
- *  - a key named while an attempt is under way marks it *touched*: if it finds nothing, it is tried
- * again at once;
- *  - an attempt that succeeds hands on to the next waiter at each of its keys (there may be more
- * elements); one that fails hands on to the next that wants another type, and so does whoever
- * leaves while touched, to any type: what touched it was meant for the one behind it then. All of
- * these may turn out to be no-ops; none can be missed. A client joins the table when its first
+ *  - an attempt that succeeds is followed by one of the next in line (there may be more elements);
+ *    one that fails by one of the first who wants another type. When that fails too, or when nobody
+ *    is left in line, the key is not ready any more; unless it was filled again since the attempt
+ *    was appended: then its line begins anew;
+ *  - the keys of one entry are served one after the other, in the order in which it fills them, and
+ *    so are those that a move fills then. A key that is filled again by another entry lets the next
+ *    go first. Keys of several entries are served side by side.
+ *  - a key whose next in line has an attempt under way *pauses*. All that pause are looked at again
+ *    when an attempt has ended or a waiter has left.
+ * Attempts may turn out to be no-ops; none can be missed. A client joins the table when its first
  * attempt is appended, not when it is applied: nothing falls between. */
 #include "base/memory.h"
 #include "node/internal.h"
 
-static void waiter_attempt(struct node *node, struct waiter *waiter)
+static void attempt(struct node *node, struct waiter *waiter, struct bytes payload)
 {
-    waiter->touched = false;
-    waiter->attempting = node_append(node, waiter->call, buffer_bytes(&waiter->payload));
-    if (!waiter->attempting) {
-        waiter->touched = true; /* the log has no room: upkeep comes back to it */
-        return;
-    }
-    if (waiter->payload.data[0] == ENTRY_SERVE) node->serving = waiter->call->lsn;
-    node_wait_named(node, buffer_bytes(&waiter->payload)); /* a blocking move may fill a key */
+    waiter->attempting = node_append(node, waiter->call, payload);
+    /* Otherwise the log has no room: upkeep comes back to it. */
+    if (waiter->attempting) node_wait_named(node, payload); /* a blocking move may fill a key */
 }
 
-static void waiter_wake(struct node *node, struct waiter *waiter)
+static void attempt_first(struct node *node, struct waiter *waiter)
 {
-    if (waiter == NULL) return;
-    if (waiter->attempting) {
-        waiter->touched = true;
-    } else {
-        waiter_attempt(node, waiter);
+    attempt(node, waiter, buffer_bytes(&waiter->payload));
+    if (!waiter->attempting) waiter->call->state = CALL_IDLE;
+}
+
+static void attempt_at(struct node *node, struct waiter *waiter, struct ready *ready)
+{
+    struct buffer payload;
+    buffer_init(&payload);
+    payload_put_serve(&payload, buffer_bytes(&waiter->payload), buffer_bytes(&ready->key),
+                      &node->scratch);
+    attempt(node, waiter, buffer_bytes(&payload));
+    buffer_release(&payload);
+    if (!waiter->attempting) return;
+    node->serving = waiter->call->lsn;
+    waiter->ready = ready;
+    ready->trying = true;
+}
+
+/* False: it goes on pausing. */
+static bool serve_key(struct node *node, struct ready *ready)
+{
+    struct waiter *waiter = waiters_next(&node->waiters, ready);
+    if (waiter == NULL) {
+        waiters_unready(&node->waiters, ready);
+        return true;
     }
+    if (waiter->tried && !waiter->attempting) attempt_at(node, waiter, ready);
+    return ready->trying;
+}
+
+/* Makes the attempts that may be made. */
+static void serve(struct node *node)
+{
+    struct list left, *first;
+    list_init(&left);
+    while ((first = list_first(&node->waiters.paused)) != NULL) {
+        list_remove(first);
+        if (!serve_key(node, CONTAINER_OF(first, struct ready, paused))) list_append(&left, first);
+    }
+    list_move_all(&node->waiters.paused, &left);
+}
+
+/* Its further attempt, if it made one, is over. */
+static void attempt_over(struct node *node, struct waiter *waiter, bool found)
+{
+    struct ready *ready = waiter->ready;
+    if (ready == NULL) return;
+    waiter->ready = NULL;
+    ready->trying = false;
+    bool missed_all = !found && ready->missed != NULL; /* there are two types to wait for */
+    if (ready->again) {
+        ready->again = false;
+        ready->missed = NULL;
+        waiters_part(&node->waiters, ready);
+    } else if (missed_all) {
+        waiters_unready(&node->waiters, ready);
+        return;
+    } else if (!found) {
+        ready->missed = waiter->group;
+    }
+    waiters_pause(&node->waiters, ready);
 }
 
 static void waiter_free(struct node *node, struct waiter *waiter)
 {
+    attempt_over(node, waiter, true);
     clock_timer_stop(node->world.clock, &waiter->timer);
     waiters_remove(&node->waiters, waiter);
     buffer_release(&waiter->payload);
     memory_free(waiter);
 }
 
+struct fill_visit {
+    struct payload_visit visit;
+    struct node *node;
+    struct ready *last; /* that it made ready */
+};
+
+static void watch_key(struct payload_visit *visit, uint8_t database, struct bytes key)
+{
+    struct node *node = CONTAINER_OF(visit, struct fill_visit, visit)->node;
+    watches_touch(&node->watches, database, key);
+}
+
+void node_wait_named(struct node *node, struct bytes payload)
+{
+    if (node->watches.count == 0) return;
+    struct fill_visit fill = {.visit.key = watch_key, .node = node};
+    payload_visit_keys(payload, &node->named_scratch, &fill.visit);
+}
+
+static void fill_key(struct payload_visit *visit, uint8_t database, struct bytes key)
+{
+    struct fill_visit *fill = CONTAINER_OF(visit, struct fill_visit, visit);
+    if (visit->fills) waiters_fill(&fill->node->waiters, database, key, &fill->last);
+}
+
+static void fill_all(struct waiters *waiters)
+{
+    for (struct list *at = waiters->all.next; at != &waiters->all; at = at->next) {
+        struct waiter *waiter = CONTAINER_OF(at, struct waiter, all);
+        for (size_t i = 0; i < waiter->places_count; i++) {
+            const struct waiter_place *place = &waiter->places[i];
+            struct ready *last = NULL;
+            waiters_fill(waiters, place->database, place->key, &last);
+        }
+    }
+}
+
+/* The keys that the entry may fill become ready, behind `last` or NULL. */
+static void note_filled(struct node *node, struct bytes payload, struct ready *last)
+{
+    struct fill_visit fill = {.visit.key = fill_key, .node = node, .last = last};
+    payload_visit_keys(payload, &node->scratch, &fill.visit);
+    if (fill.visit.everything) fill_all(&node->waiters); /* SWAPDB may have brought any key */
+}
+
+void node_wait_filled(struct node *node, struct bytes payload)
+{
+    if (node->waiters.count == 0) return;
+    note_filled(node, payload, NULL);
+    serve(node);
+}
+
+/* Leaves the table. What its last attempt may have moved fills a key for others. */
+static void waiter_leave(struct node *node, struct waiter *waiter, bool may_have_moved)
+{
+    struct buffer payload = waiter->payload;
+    struct ready *ready = waiter->ready; /* it outlives the attempt of one who goes */
+    buffer_init(&waiter->payload);
+    waiter->call->waiter = NULL;
+    waiter_free(node, waiter);
+    if (may_have_moved) note_filled(node, buffer_bytes(&payload), ready);
+    buffer_release(&payload);
+    serve(node);
+}
+
 static void waiter_end(struct node *node, struct waiter *waiter, enum call_end end)
 {
     struct call *call = waiter->call;
-    waiter_free(node, waiter);
-    call->waiter = NULL;
+    waiter_leave(node, waiter, end == CALL_ANSWERED);
     call->state = CALL_NOWHERE;
     call->done(call, end);
-}
-
-/* Wakes the next waiter at each key of `waiter`; with `other_type` only one whose command wants
- * another type. */
-static void waiter_hand_on(struct node *node, const struct waiter *waiter, bool other_type)
-{
-    for (size_t i = 0; i < waiter->places_count; i++) {
-        const struct waiter_place *place = &waiter->places[i];
-        struct waiter *next = waiters_at(&node->waiters, place->database, place->key, waiter);
-        while (next != NULL && other_type && next->group == waiter->group) {
-            next = waiters_at(&node->waiters, place->database, place->key, next);
-        }
-        waiter_wake(node, next);
-    }
 }
 
 /* Ends it when its attempt, if one is under way, has found nothing. */
@@ -77,7 +183,6 @@ static void waiter_give_up(struct node *node, struct waiter *waiter, enum call_e
         waiter->end = end;
         return;
     }
-    if (waiter->touched) waiter_hand_on(node, waiter, false);
     waiter_end(node, waiter, end);
 }
 
@@ -108,16 +213,15 @@ void node_wait_admit(struct node *node, struct call *call, struct bytes payload)
     size_t count = 0;
     if (command_keys(command, &node->scratch, positions, &count) != ERR_OK) count = 0;
     /* A move waits at its source only; its target, the second key, is not what it lacks. */
-    bool moves = command->id == COMMAND_BLMOVE || command->id == COMMAND_BRPOPLPUSH;
-    if (moves && count > 1) count = 1;
+    waiter->moves = (command->flags & FLAG_MAY_FILL) != 0;
+    if (waiter->moves && count > 1) count = 1;
     for (size_t i = 0; i < count; i++) keys[i] = node->scratch.at[positions[i]];
     waiters_add(&node->waiters, waiter, database, keys, count);
     memory_free(keys);
     memory_free(positions);
 
     call->waiter = waiter;
-    waiter_attempt(node, waiter);
-    if (!waiter->attempting) call->state = CALL_IDLE;
+    attempt_first(node, waiter);
     if (call->timeout_us > 0) {
         clock_timer_start(node->world.clock, &waiter->timer, call->timeout_us);
     }
@@ -128,77 +232,21 @@ void node_wait_applied(struct node *node, struct call *call, bool found)
     struct waiter *waiter = call->waiter;
     MUST(waiter != NULL && waiter->attempting);
     waiter->attempting = false;
-    bool leaves_touched = waiter->ending && waiter->touched;
-    waiter_hand_on(node, waiter, !found && !leaves_touched);
-    if (found) {
-        struct buffer payload =
-            waiter->payload; /* a blocking move has filled a key: wake who waits there */
-        buffer_init(&waiter->payload);
-        waiter_end(node, waiter, CALL_ANSWERED);
-        node_wait_filled(node, buffer_bytes(&payload));
-        buffer_release(&payload);
-    } else if (waiter->ending) {
-        waiter_end(node, waiter, waiter->end);
+    waiter->tried = true;
+    if (!found) attempt_over(node, waiter, false);
+    if (found || waiter->ending) {
+        waiter_end(node, waiter, found ? CALL_ANSWERED : waiter->end);
     } else {
         call->state = CALL_IDLE;
-        waiter->payload.data[0] =
-            ENTRY_SERVE; /* from now on it waits: only the first attempt complains */
-        if (waiter->touched) waiter_attempt(node, waiter);
+        serve(node);
     }
-}
-
-struct fill_visit {
-    struct payload_visit visit;
-    struct node *node;
-    bool wake;
-};
-
-static void fill_visit_key(struct payload_visit *visit, uint8_t database, struct bytes key)
-{
-    struct fill_visit *fill = CONTAINER_OF(visit, struct fill_visit, visit);
-    if (fill->wake) {
-        waiter_wake(fill->node, waiters_at(&fill->node->waiters, database, key, NULL));
-    } else {
-        watches_touch(&fill->node->watches, database, key);
-    }
-}
-
-void node_wait_named(struct node *node, struct bytes payload)
-{
-    if (node->watches.count == 0) return;
-    struct fill_visit fill = {.visit.key = fill_visit_key, .node = node};
-    payload_visit_keys(payload, &node->named_scratch, &fill.visit);
-}
-
-void node_wait_filled(struct node *node, struct bytes payload)
-{
-    if (node->waiters.count == 0) return;
-    struct fill_visit fill = {.visit.key = fill_visit_key, .node = node};
-    payload_visit_keys(payload, &node->scratch, &fill.visit);
-    if (!(fill.visit.may_fill || fill.visit.everything)) return;
-    if (fill.visit.everything) { /* SWAPDB may have brought any key */
-        for (struct list *at = node->waiters.all.next; at != &node->waiters.all; at = at->next) {
-            waiter_wake(node, CONTAINER_OF(at, struct waiter, all));
-        }
-        return;
-    }
-    fill.wake = true;
-    payload_visit_keys(payload, &node->scratch, &fill.visit);
 }
 
 bool node_wait_cancel(struct node *node, struct call *call)
 {
     struct waiter *waiter = call->waiter;
     if (waiter == NULL) return false;
-    bool attempting = waiter->attempting;
-    if (attempting || waiter->touched) waiter_hand_on(node, waiter, false);
-    struct buffer payload = waiter->payload;
-    buffer_init(&waiter->payload);
-    waiter_free(node, waiter);
-    call->waiter = NULL;
-    /* Nobody will hear what the attempt has done: who waits where it moves to tries behind it. */
-    if (attempting) node_wait_filled(node, buffer_bytes(&payload));
-    buffer_release(&payload);
+    waiter_leave(node, waiter, waiter->attempting); /* nobody will hear what the attempt has done */
     return true;
 }
 
@@ -214,8 +262,9 @@ void node_wait_retry(struct node *node)
 {
     for (struct list *at = node->waiters.all.next; at != &node->waiters.all; at = at->next) {
         struct waiter *waiter = CONTAINER_OF(at, struct waiter, all);
-        if (waiter->touched && !waiter->attempting) waiter_attempt(node, waiter);
+        if (!waiter->tried && !waiter->attempting) attempt_first(node, waiter);
     }
+    serve(node);
 }
 
 void node_wait_end_all(struct node *node)
@@ -229,7 +278,6 @@ void node_wait_end_all(struct node *node)
         struct waiter *waiter = CONTAINER_OF(first, struct waiter, all);
         list_remove(first);
         list_append(&node->waiters.all, first);
-        waiter->touched = false;
         waiter_give_up(node, waiter, CALL_UNKNOWN);
     }
 }
@@ -240,4 +288,5 @@ void node_wait_forget(struct node *node)
     while ((first = list_first(&node->waiters.all)) != NULL) {
         waiter_free(node, CONTAINER_OF(first, struct waiter, all));
     }
+    serve(node); /* nobody: what was ready is freed */
 }

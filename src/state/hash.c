@@ -231,20 +231,7 @@ void eval_HVALS(struct tx *tx, const struct args *args)
 
 void eval_HRANDFIELD(struct tx *tx, const struct args *args)
 {
-    struct random_reply want = {.one = args->count == 2};
-    if (!want.one) {
-        if (!argument_within(tx, args->at[2], INT64_MAX, &want.count)) return;
-        want.pairs = args->count == 4 && bytes_is_word(args->at[3], "withvalues");
-        if (args->count > 4 || (args->count == 4 && !want.pairs)) {
-            tx->reply->ops->error(tx->reply, ERROR_SYNTAX);
-            return;
-        }
-        if (want.pairs && (want.count > INT64_MAX / 2 || want.count < -(INT64_MAX / 2))) {
-            tx->reply->ops->error(tx->reply, "ERR value is out of range");
-            return;
-        }
-    }
-    random_reply(tx, args->at[1], KEY_HASH, &want);
+    random_reply_pairs(tx, args, KEY_HASH, "withvalues");
 }
 
 static size_t give_pair(struct reply *reply, struct bytes name, struct bytes value)

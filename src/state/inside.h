@@ -18,7 +18,7 @@ struct event {
 struct tx_inside {
     struct state *state;
     struct outcome *outcome;
-    enum err err;      /* ERR_PENDING, ERR_CORRUPT, ERR_IO: every later read answers "absent" */
+    enum err err;      /* ERR_PENDING: see tx_looks(); ERR_CORRUPT, ERR_IO: all looks absent */
     bool reading;      /* a query: nothing may be changed */
     bool final_expiry; /* of a query: expired keys are simply absent */
     uint32_t ordinals; /* given to versions so far */
@@ -41,6 +41,15 @@ static inline bool tx_ok(struct tx *tx, enum err err)
     return tx->inside->err == ERR_OK;
 }
 
+/* Whether reads still look, be it only to note what else is missing: so that one fetch brings all
+ * that an evaluation needs and can know of, not one a record. */
+static inline bool tx_looks(const struct tx *tx)
+{
+    const struct tx_inside *inside = tx->inside;
+    if (inside->err == ERR_OK) return true;
+    return inside->err == ERR_PENDING && inside->state->wanted.count < WANTED_MAX;
+}
+
 /* The change of a key that an evaluation makes last is put in its place only when all is final.
  * Then nothing can ask to take it back, and a record of the active generation is simply written
  * over: no allocation, no journal. That is the way of a plain SET. Whatever looks at keys before
@@ -48,7 +57,7 @@ static inline bool tx_ok(struct tx *tx, enum err err)
 void tx_settle(struct tx *tx);
 void tx_finish(struct tx *tx);
 
-/* The key's present record; NULL: absent, expired, or the evaluation has ended early. */
+/* The key's present record; NULL: absent, expired, or not in memory. */
 struct record *tx_record(struct tx *tx, uint8_t database, struct bytes name, uint64_t hash);
 /* Removes the key's record (present); its elements go too unless it keeps them under another name.
  */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lists: moves between two lists, pops from the first of several lists, and the forms that wait.
  *
- * A command that waits is evaluated when it arrives and again whenever one of its keys may have
- * been filled. The first time a key of another type is an error, as it is for any command. Later
- * (tx->serving) it is as good as an absent key: the client asked for a list and goes on waiting for
- * one. Only the target of a move is judged at the moment of the move, whenever that is. */
+ * A command that waits is evaluated when it arrives and again, with this key only, whenever one of
+ * its keys may have been filled. The first time a key of another type is an error, as it is for any
+ * command. Later (tx->serving) it is as good as an absent key: the client asked for a list and goes
+ * on waiting for one. Only the target of a move is judged at the moment of the move, whenever that
+ * is. */
 #include "state/arguments.h"
 #include "state/evals.h"
 #include "state/list.h"

@@ -67,12 +67,13 @@ static void meet_expired(struct tx *tx, uint8_t database, struct record *record)
 struct record *tx_record(struct tx *tx, uint8_t database, struct bytes name, uint64_t hash)
 {
     MUST(database < DATABASES);
-    if (tx_pending(tx)) return NULL;
+    if (!tx_looks(tx)) return NULL;
     tx_settle(tx);
     struct state *state = tx_state(tx);
     struct record *record = NULL;
     enum err err = state_fetch(state, state->databases[database], name, hash, &record);
-    if (!tx_ok(tx, err) || record == NULL || record->absent) return NULL;
+    (void)tx_ok(tx, err);
+    if (err != ERR_OK || record == NULL || record->absent) return NULL;
     if (tx_is_expired(tx, record_expire_ms(record))) {
         meet_expired(tx, database, record);
         return NULL;

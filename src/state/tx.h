@@ -2,11 +2,13 @@
 /* tx: one evaluation. What a command's code may see and do.
  *
  * An evaluation reads records, buffers its changes and writes a reply. It reads no clock and no
- * dice but the entry's. When a read would have to wait for the disk, tx_pending() turns true, every
- * later read answers "absent", and whatever the command then changes or replies is dropped: the
- * evaluation is run again, from its beginning, when memory has what was missing. So a command's
- * code needs no care for it, except that its loops must end. A command checks everything before it
- * changes anything: an error reply after a change is a defect.
+ * dice but the entry's. When a read would have to wait for the disk, it answers "absent" and
+ * tx_pending() turns true. Later lookups may answer the same, but note what they are missing too;
+ * nothing can be changed any more, and what the command has changed or replied is dropped: the
+ * evaluation is run again, from its beginning, when memory has all that was missing. So a command's
+ * code needs no care for it, except that its loops must end, and that a row of lookups should go on
+ * to its end. A command checks everything before it changes anything: an error reply after a change
+ * is a defect.
  *
  * Keys are looked up in the evaluation's current database unless a call names one. A key whose time
  * has come at tx->now is absent; the first entry that meets it removes it first.
@@ -111,11 +113,10 @@ void tx_copy(struct tx *tx, const struct key *key, uint8_t database, struct byte
 /* FLUSHDB: O(1). */
 void tx_clear_database(struct tx *tx, uint8_t database);
 void tx_swap_databases(struct tx *tx, uint8_t a, uint8_t b);
-uint64_t tx_database_size(struct tx *tx,
-                          uint8_t database); /* keys, expired ones not yet removed included */
+/* Of keys, expired ones not yet removed included. */
+uint64_t tx_database_size(struct tx *tx, uint8_t database);
 
-/* --- Elements of hashes, sets and sorted sets: name -> value, kept in hash order (see tx_scan) ---
- */
+/* --- Elements of hashes, sets and sorted sets: name -> value, in hash order (see tx_scan) --- */
 
 /* Whether the element is there; *value is borrowed until the next tx call. */
 MUST_USE bool tx_element(struct tx *tx, const struct key *key, struct bytes name,
@@ -140,10 +141,9 @@ enum { TX_HASH_BITS = 48 };
 
 void tx_rank_put(struct tx *tx, const struct key *key, double score, struct bytes member);
 void tx_rank_remove(struct tx *tx, const struct key *key, double score, struct bytes member);
-/* Walks by (score, member) from the first pair >= (score, member), or backwards from the last pair
- * <= it
- * (`member` with data NULL: before / after every member of that score, so that whole scores are
- * included). */
+/* Walks by (score, member) from the first pair >= (score, member), or backwards from the last one
+ * <= it. `member` with data NULL: before / after every member of that score, so that whole scores
+ * are included. */
 struct tx_cursor *tx_rank_from(struct tx *tx, const struct key *key, double score,
                                struct bytes member, bool backwards);
 MUST_USE bool tx_rank_next(struct tx_cursor *cursor, double *score, struct bytes *member);

@@ -21,7 +21,9 @@ static bool get(struct tx *tx, struct layers *layers, uint64_t order, struct byt
     bool present = false;
     *value = (struct bytes){0};
     enum err err = layers_get(layers, tx_state(tx), order, tail, value, &present);
-    return tx_ok(tx, err) && present;
+    if (tx_ok(tx, err) && present) return true;
+    *value = (struct bytes){0};
+    return false;
 }
 
 /* A name that may be borrowed from what the next read overwrites. */
@@ -44,7 +46,7 @@ static bool may_change(const struct tx *tx)
 bool tx_element(struct tx *tx, const struct key *key, struct bytes name, struct bytes *value)
 {
     *value = (struct bytes){0};
-    if (tx_pending(tx)) return false;
+    if (!tx_looks(tx)) return false;
     struct layers layers;
     key_layers(tx, key, LAYOUT_ELEMENT, &layers);
     return get(tx, &layers, layout_hash(name), name, value);
@@ -52,12 +54,12 @@ bool tx_element(struct tx *tx, const struct key *key, struct bytes name, struct 
 
 bool tx_element_put(struct tx *tx, struct key *key, struct bytes name, struct bytes value)
 {
-    if (!may_change(tx)) return false;
+    struct bytes old;
+    if (!may_change(tx)) return tx_element(tx, key, name, &old);
     struct layers layers;
     key_layers(tx, key, LAYOUT_ELEMENT, &layers);
     /* Copied first: name and value may be borrowed from what the read overwrites. */
     struct cell *cell = cell_new(layout_hash(name), name, value);
-    struct bytes old;
     bool present = get(tx, &layers, cell->order, cell_tail(cell), &old);
     if (tx_pending(tx)) {
         memory_free(cell);
@@ -75,10 +77,10 @@ bool tx_element_put(struct tx *tx, struct key *key, struct bytes name, struct by
 
 bool tx_element_remove(struct tx *tx, struct key *key, struct bytes name)
 {
-    if (!may_change(tx)) return false;
+    struct bytes old;
+    if (!may_change(tx)) return tx_element(tx, key, name, &old);
     struct layers layers;
     key_layers(tx, key, LAYOUT_ELEMENT, &layers);
-    struct bytes old;
     uint64_t hash = layout_hash(name);
     name = steady(tx, name);
     if (!get(tx, &layers, hash, name, &old)) return false;
@@ -114,7 +116,7 @@ void tx_rank_remove(struct tx *tx, const struct key *key, double score, struct b
 bool tx_item(struct tx *tx, const struct key *key, int64_t index, struct bytes *value)
 {
     *value = (struct bytes){0};
-    if (tx_pending(tx) || index < key->head || index >= key->tail) return false;
+    if (!tx_looks(tx) || index < key->head || index >= key->tail) return false;
     struct layers layers;
     key_layers(tx, key, LAYOUT_ITEM, &layers);
     return get(tx, &layers, layout_index(index), (struct bytes){0}, value);
@@ -176,9 +178,10 @@ static struct tx_cursor *strand_cursor(struct tx *tx, const struct layers *layer
 static bool cursor_next(struct tx_cursor *cursor)
 {
     MUST(!cursor->keys);
-    if (tx_pending(cursor->tx)) return false;
-    bool there = walk_next(&cursor->walk);
-    return tx_ok(cursor->tx, cursor->walk.err) && there;
+    if (!tx_looks(cursor->tx)) return false;
+    bool there = walk_next(&cursor->walk); /* false also once it has failed itself */
+    (void)tx_ok(cursor->tx, cursor->walk.err);
+    return there;
 }
 
 void tx_cursor_close(struct tx_cursor *cursor)

@@ -52,8 +52,7 @@ void zset_remove_pairs(struct tx *tx, struct key *key, const struct zset_pairs *
         key->size = 0;
         return;
     }
-    for (size_t i = 0; i < pairs->count && !tx_pending(tx); i++)
-        zset_remove(tx, key, &pairs->at[i]);
+    for (size_t i = 0; i < pairs->count; i++) zset_remove(tx, key, &pairs->at[i]);
 }
 
 void zset_cut(struct tx *tx, struct key *key, const char *event)

@@ -108,7 +108,7 @@ static void add(struct tx *tx, const struct args *args, struct zadd *zadd)
     if (found == FOUND_WRONG) return;
     if (found == FOUND_ABSENT) tx_create(tx, args->at[1], KEY_ZSET, &key);
     int64_t created = 0, changed = 0;
-    for (size_t i = zadd->first; i < args->count && !tx_pending(tx); i += 2) {
+    for (size_t i = zadd->first; i < args->count; i += 2) {
         struct zset_pair pair = {.member = args->at[i + 1]};
         if (!argument_score(tx, args->at[i], ERROR_NOT_FLOAT, &pair.score)) return;
         if (zadd->incr) {

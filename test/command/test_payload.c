@@ -323,6 +323,43 @@ TEST(payload, a_watch_comes_back_as_it_went)
     buffer_release(&out);
 }
 
+/* What is written for an attempt of `request` at `key`. */
+static void check_serve(const char *request, const char *key, const char *wanted)
+{
+    char text[FACT_BYTES_MAX], *words[FACT_WORDS_MAX];
+    struct buffer payload, out;
+    struct args args;
+    buffer_init(&payload);
+    buffer_init(&out);
+    args_init(&args);
+    (void)snprintf(text, sizeof text, "%s", request);
+    size_t count = facts_split(text, ' ', words);
+    for (size_t i = 0; i < count; i++) args_push(&args, bytes_text(words[i]));
+    payload_put_command(&payload, 7, command_find(args.at[0]), &args);
+    payload_put_serve(&out, buffer_bytes(&payload), bytes_text(key), &args);
+    struct payload_reader reader;
+    assert_int_equal(payload_read(&reader, buffer_bytes(&out)), ERR_OK);
+    buffer_clear(&payload);
+    describe_command(&reader, &payload);
+    buffer_append_byte(&payload, 0);
+    assert_string_equal((const char *)payload.data, wanted);
+    args_release(&args);
+    buffer_release(&out);
+    buffer_release(&payload);
+}
+
+TEST(payload, a_further_attempt_names_the_one_key_that_was_filled)
+{
+    check_serve("blpop a b c 0.5", "b", " serve 7 blpop <b> <0%2e5>");
+    check_serve("blpop a 0", "a", " serve 7 blpop <a> <0>");
+    check_serve("bzpopmax a b 0", "a", " serve 7 bzpopmax <a> <0>");
+    check_serve("blmpop 0 3 a b c left count 2", "c",
+                " serve 7 blmpop <0> <1> <c> <left> <count> <2>");
+    check_serve("bzmpop 0 1 a min", "a", " serve 7 bzmpop <0> <1> <a> <min>");
+    check_serve("blmove a b left right 0", "a", " serve 7 blmove <a> <b> <left> <right> <0>");
+    check_serve("brpoplpush a b 0", "a", " serve 7 brpoplpush <a> <b> <0>");
+}
+
 /* --- Bounds --- */
 
 TEST(payload, a_count_that_the_bytes_cannot_hold_makes_no_room)

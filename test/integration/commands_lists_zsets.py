@@ -314,19 +314,21 @@ class Scenes(Commands):
 
     def wait(self):
         dice = self.dice
-        keys = [dice.choice(["l1", "l2"]) for _ in range(dice.randint(1, 2))]
-        zsets = [self.dice.choice(["z1", "z2"])]
+        keys = [dice.choice(["l1", "l2", "l3"]) for _ in range(dice.randint(1, 3))]
+        zsets = [dice.choice(["z1", "z2"]) for _ in range(dice.randint(1, 2))]
         return dice.choice([
             lambda: [dice.choice(["BLPOP", "BRPOP"]), *keys, 0],
             lambda: ["BRPOPLPUSH", keys[0], keys[-1], 0],
             lambda: ["BLMOVE", keys[0], dice.choice(["l1", "l2", "l3"]), self.end(), self.end(), 0],
             lambda: ["BLMPOP", 0, len(keys), *keys, self.end(), "COUNT", dice.randint(1, 3)],
             lambda: [dice.choice(["BZPOPMIN", "BZPOPMAX"]), *zsets, 0],
-            lambda: ["BZMPOP", 0, 1, *zsets, dice.choice(["MIN", "MAX"]), "COUNT", 2],
+            lambda: ["BZMPOP", 0, len(zsets), *zsets, dice.choice(["MIN", "MAX"]), "COUNT", 2],
         ])()
 
     def serve(self):
-        dice, key = self.dice, self.dice.choice(["l1", "l2"])
+        dice, key = self.dice, self.dice.choice(["l1", "l2", "l3"])
+        pushes = [["RPUSH", dice.choice(["l1", "l2", "l3"]), *self.some(self.value, 2)]
+                  for _ in range(4)]
         return dice.choice([
             lambda: [["RPUSH", key, *self.some(self.value, 4)]],
             lambda: [["LPUSH", key, self.value()]],
@@ -334,6 +336,9 @@ class Scenes(Commands):
             lambda: [["MULTI"], ["LPUSH", key, "a", "b"], ["DEL", key], ["SET", key, "x"],
                      ["EXEC"]],
             lambda: [["MULTI"], ["LPUSH", key, "a"], ["RPUSH", key, "b"], ["LPOP", key], ["EXEC"]],
+            lambda: [["MULTI"], *pushes, ["EXEC"]],
+            lambda: [["MULTI"], ["LPOP", "l3"], *pushes, ["RPOPLPUSH", "l1", "l2"], ["EXEC"]],
+            lambda: [["MULTI"], ["ZADD", "z2", 1, "a", 2, "b"], ["ZADD", "z1", 1, "c"], ["EXEC"]],
             lambda: [["DEL", "l1", "l2", "l3", "z1", "z2"]],
             lambda: [["RPUSH", "l4", *self.some(self.value, 3)], ["RENAME", "l4", key]],
             lambda: [["SET", "l3", "not a list"]],

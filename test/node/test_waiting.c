@@ -82,6 +82,163 @@ TEST(node_waiting, a_waiter_for_another_type_does_not_stand_in_the_way)
     bed_close(&bed);
 }
 
+/* LPUSH a and LPUSH b in one transaction, say. In flight. */
+static void push_together(struct bed *bed, const char *const *pushes, size_t count)
+{
+    struct payload_transaction transaction;
+    struct buffer payload;
+    buffer_init(&payload);
+    payload_begin_transaction(&transaction, &payload);
+    for (size_t i = 0; i < count; i++) {
+        struct payload_reader reader;
+        struct buffer push;
+        struct args args;
+        uint8_t database;
+        const struct command *command;
+        args_init(&args);
+        bed_payload(&push, pushes[i]);
+        assert_int_equal(payload_read(&reader, buffer_bytes(&push)), ERR_OK);
+        assert_int_equal(payload_next_command(&reader, &database, &command, &args), ERR_OK);
+        payload_add_command(&transaction, database, command, &args);
+        args_release(&args);
+        buffer_release(&push);
+    }
+    struct asked *asked = bed_call(bed, CALL_WRITE, buffer_bytes(&payload));
+    (void)bed_do(bed, DEED_SUBMIT, asked, ERR_OK);
+    buffer_release(&payload);
+}
+
+#define pushes_together(bed, ...) \
+    push_together(bed, (const char *const[]){__VA_ARGS__}, \
+                  sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+
+TEST(node_waiting, keys_are_served_in_the_order_in_which_they_became_ready)
+{
+    struct bed bed;
+    bed_open(&bed);
+    struct asked *first = waiting(&bed, "BLPOP a 0");
+    struct asked *both = waiting(&bed, "BLPOP b a 0");
+    struct asked *last = waiting(&bed, "BLPOP b 0");
+    pushes_together(&bed, "LPUSH a 1 2", "LPUSH b 3");
+    bed_settle(&bed);
+    expect_answer(first, "$a");
+    expect_answer(both, "$a"); /* its turn at a comes before a turn at b */
+    expect_answer(last, "$b");
+    both = waiting(&bed, "BLPOP b a c 0");
+    pushes_together(&bed, "LPUSH c 1", "LPUSH a 2", "LPUSH b 3");
+    bed_settle(&bed);
+    expect_answer(both, "$c");
+    bed_close(&bed);
+}
+
+TEST(node_waiting, a_key_that_waits_for_an_earlier_one_is_served_when_that_one_has_nothing)
+{
+    struct bed bed;
+    bed_open(&bed);
+    struct asked *first = waiting(&bed, "BLPOP a 0");
+    struct asked *both = waiting(&bed, "BLPOP a b 0");
+    struct asked *other = waiting(&bed, "BZPOPMIN a 0");
+    pushes_together(&bed, "LPUSH a 1", "LPUSH b 2");
+    bed_settle(&bed);
+    expect_answer(first, "$a");
+    expect_answer(both, "$b");
+    assert_false(other->ended);
+    bed_close(&bed);
+}
+
+TEST(node_waiting, keys_of_which_none_matters_to_another_are_served_together)
+{
+    struct bed bed;
+    bed_open(&bed);
+    struct asked *first = waiting(&bed, "BLPOP a 0");
+    struct asked *second = waiting(&bed, "BLPOP b 0");
+    uint64_t before = second->call.lsn.at;
+    pushes_together(&bed, "LPUSH a 1", "LPUSH b 2");
+    assert_int_equal(first->call.lsn.at, before + 2); /* both in the batch of the pushes */
+    assert_int_equal(second->call.lsn.at, before + 3);
+    bed_settle(&bed);
+    expect_answer(first, "$a");
+    expect_answer(second, "$b");
+    bed_close(&bed);
+}
+
+TEST(node_waiting, a_key_that_is_filled_again_and_again_does_not_hold_up_the_next)
+{
+    struct bed bed;
+    bed_open(&bed);
+    struct asked *first = waiting(&bed, "BLPOP a 0");
+    struct asked *second = waiting(&bed, "BLPOP a 0");
+    struct asked *other = waiting(&bed, "BLPOP b 0");
+    (void)waiting(&bed, "BLPOP a b 0");
+    pushes_together(&bed, "LPUSH a 1", "LPUSH b 2");
+    (void)bed_ask(&bed, CALL_WRITE, "LPUSH a 3");
+    bed_settle(&bed);
+    expect_answer(first, "$a");
+    expect_answer(second, "$a");
+    expect_answer(other, "$b");
+    assert_true(first->place < other->place && other->place < second->place);
+    bed_close(&bed);
+}
+
+TEST(node_waiting, a_client_is_served_from_the_key_that_was_filled_not_from_its_first_one)
+{
+    struct bed bed;
+    bed_open(&bed);
+    struct asked *move = waiting(&bed, "BLMOVE from to LEFT LEFT 0");
+    struct asked *pop = waiting(&bed, "BLPOP to from 0");
+    (void)does(&bed, "LPUSH from a b");
+    expect_answer(move, "$from");
+    expect_answer(pop, "$from");
+    assert_int_equal(fake_key(&bed.fake, bytes_text("to"))->elements, 1);
+    bed_close(&bed);
+}
+
+TEST(node_waiting, what_a_move_fills_is_served_behind_the_key_that_it_took_from)
+{
+    struct bed bed;
+    bed_open(&bed);
+    struct asked *move = waiting(&bed, "BLMOVE from to LEFT LEFT 0");
+    struct asked *second = waiting(&bed, "BLPOP from 0");
+    struct asked *third = waiting(&bed, "BLPOP to from 0");
+    struct asked *last = waiting(&bed, "BLPOP to 0");
+    (void)does(&bed, "LPUSH from a b c");
+    expect_answer(move, "$from");
+    expect_answer(second, "$from");
+    expect_answer(third, "$from");
+    expect_answer(last, "$to");
+    bed_close(&bed);
+}
+
+/* Clients wait for k, first for a list, then for a sorted set, and the fake never has one. Asks
+ * LPUSH k when `asked` is done. */
+static void push_after(struct bed *bed, enum call_kind kind, const char *words)
+{
+    struct buffer payload;
+    bed_payload(&payload, "LPUSH k a");
+    struct asked *push = bed_call(bed, CALL_WRITE, buffer_bytes(&payload));
+    (void)bed_ask_so(bed, kind, words, (struct bed_extra){.then_asks = push});
+    bed_settle(bed);
+    expect_end(push, CALL_ANSWERED);
+    buffer_release(&payload);
+}
+
+TEST(node_waiting, a_key_filled_again_for_those_who_were_missed_is_not_missed)
+{
+    for (unsigned when = 0; when < 3; when++) {
+        struct bed bed;
+        bed_open(&bed);
+        struct asked *list = waiting(&bed, "BLPOP k 0");
+        struct asked *zset = waiting(&bed, "BZPOPMIN j k 0");
+        (void)bed_ask(&bed, CALL_WRITE, "ZADD k 1 a");
+        if (when == 0) (void)does(&bed, "LPUSH k a");    /* during the attempt for a list */
+        if (when == 1) push_after(&bed, CALL_LOCAL, ""); /* during that for a sorted set */
+        if (when == 2) push_after(&bed, CALL_WRITE, "ZADD j 1 a"); /* when that has to pause */
+        expect_answer(list, "$k");
+        assert_false(zset->ended);
+        bed_close(&bed);
+    }
+}
+
 TEST(node_waiting, a_blocking_move_wakes_who_waits_where_it_moves_to)
 {
     struct bed bed;
@@ -159,7 +316,7 @@ TEST(node_waiting, one_that_ends_during_an_attempt_leaves_a_key_filled_meanwhile
         struct asked *ends = waits(&bed, "BLPOP k 0", way == 0 ? 100 * SIM_MILLISECOND : 0);
         bed_run(&bed, SIM_MILLISECOND);
         behind_it = waits(&bed, "BLPOP k 0", 0);
-        struct asked *push = bed_ask(&bed, CALL_WRITE, "LPUSH k a"); /* touches the oldest only */
+        struct asked *push = bed_ask(&bed, CALL_WRITE, "LPUSH k a"); /* for the oldest */
         if (way == 0) bed_run(&bed, 150 * SIM_MILLISECOND);
         if (way == 1) assert_true(bed_do(&bed, DEED_UNBLOCK, ends, ERR_OK));
         if (way == 2) bed_cancel(&bed, ends);
@@ -256,6 +413,23 @@ TEST(node_waiting, an_attempt_without_room_in_the_log_is_made_when_there_is_room
     bed_close(&bed);
 }
 
+TEST(node_waiting, the_first_attempt_is_not_left_out_for_a_further_one_that_finds_room)
+{
+    struct bed bed;
+    open_small(&bed);
+    set_full(&bed, true);
+    char words[LONG_WAIT_BYTES + 1] = "BLPOP j k ";
+    size_t size = strlen(words);
+    memset(words + size, 'x', LONG_WAIT_BYTES - size); /* a key: further attempts do not name it */
+    memcpy(words + LONG_WAIT_BYTES - 2, " 0", 3);
+    struct asked *wait = waits(&bed, words, 0);
+    fake_key(&bed.fake, bytes_text("j"))->elements = 1;
+    fill_key(&bed);
+    set_full(&bed, false);
+    expect_answer(wait, "$j");
+    bed_close(&bed);
+}
+
 TEST(node_waiting, one_that_ends_while_its_attempt_finds_no_room_leaves_its_turn_to_the_next)
 {
     for (unsigned way = 0; way < 3; way++) {
@@ -296,6 +470,18 @@ TEST(node_waiting, a_stop_ends_every_wait_also_when_the_end_of_one_cancels_anoth
     expect_end(third, CALL_UNKNOWN);
     expect_end(attempting, CALL_UNKNOWN);
     bed_release(&bed);
+}
+
+TEST(node_waiting, a_node_that_fails_forgets_who_waits_and_what_was_ready)
+{
+    struct bed bed;
+    bed_open(&bed);
+    (void)waiting(&bed, "BLPOP k j 0");
+    (void)waiting(&bed, "BLPOP j 0");
+    pushes_together(&bed, "LPUSH k a", "LPUSH j a");
+    bed.fake.apply_err = ERR_IO;
+    bed_settle(&bed);
+    bed_close_failed(&bed);
 }
 
 /* --- Watches --- */

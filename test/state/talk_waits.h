@@ -70,6 +70,7 @@ static inline const char *say_entry(struct talk *talk, enum entry_kind kind,
         if (entry.attempt > 0) {
             struct talk_deed warm = {.kind = TALK_WARM};
             talk_do(talk, &warm);
+            talk->pendings++;
         }
         assert_true(sim_node_visit(talk->node, &entry.base));
         entry.attempt++;

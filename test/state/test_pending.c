@@ -154,6 +154,20 @@ TEST(state_pending, after_its_last_attempt_an_evaluation_waits_for_the_disk_itse
     }
 }
 
+TEST(state_pending, what_is_looked_up_twice_in_a_row_is_fetched_once)
+{
+    struct bed bed;
+    bed_init(&bed, 1);
+    prepare(&bed);
+    (void)bed_read(&bed, "ZCARD z"); /* only the element is missing then */
+    bed.store.wants = 0;
+    bed.store.pending_of = 1;
+    assert_string_equal(bed_write(&bed, "ZADD z 9 a"), "0");
+    assert_int_equal(bed.store.wants, MACHINE_ATTEMPTS_MAX); /* one each */
+    bed.store.pending_of = 0;
+    bed_release(&bed);
+}
+
 TEST(state_pending, an_evaluation_that_kept_its_changes_would_be_noticed)
 {
     struct result plain = run("SET s 1 ; HSET h a 9 ; RPUSH l 9 ; APPEND s 2", 0, false);
