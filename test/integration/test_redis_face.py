@@ -33,6 +33,54 @@ def a_client_that_ends_its_side_gets_its_answers():
                     f"five whole replies, not {len(replies)} bytes")
 
 
+def who_goes_while_it_waits_takes_nothing():
+    with Server() as server:
+        with server.client() as client:
+            gone = socket.create_connection(("127.0.0.1", server.port))
+            gone.sendall(b"BLPOP list 0\r\n" + b"PING\r\n" * 60_000)
+            wait_until(lambda: b"cmd=blpop" in client.call("CLIENT", "LIST"), what="it waits")
+            gone.close()
+            wait_until(lambda: b"cmd=blpop" not in client.call("CLIENT", "LIST"), what="its end")
+            expect(client.call("RPUSH", "list", "element"), 1)
+            expect(client.call("LLEN", "list"), 1)
+
+
+def unread_replies_take_no_more_than_their_limit():
+    with Server() as server:
+        with server.client() as client:
+            client.call("CONFIG", "SET", "client-output-buffer-limit", "normal 30m 0 0")
+            client.call("SET", "big", b"x" * 10_000_000)
+            peak = peak_memory(server)
+            with server.client() as greedy:
+                greedy.send("MGET", *["big"] * 60)
+                wait_until(lambda: client.call("CLIENT", "LIST").count(b"\n") == 1, what="its end")
+            grown = peak_memory(server) - peak
+            expect_true(grown < 80_000_000, f"the peak of memory grew by {grown} bytes")
+
+
+def peak_memory(server):
+    with open(f"/proc/{server.pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+
+def without_open_files_clients_are_refused_and_data_stay_safe():
+    server = Server(flush_budget_min="64k", flush_budget_max="64k")  # files come all the time
+    plain = server.command
+    server.command = lambda: ["sh", "-c", 'ulimit -n 400 && exec "$@"', "sh"] + plain()
+    with server:
+        with server.client() as client:
+            expect(client.call("CONFIG", "GET", "maxclients"), [b"maxclients", b"140"])
+            expect_error(client.ask("CONFIG", "SET", "maxclients", 141), "ERR")
+            expect(client.call("CONFIG", "SET", "maxclients", 140), "OK")
+            crowd = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(600)]
+            for i in range(3000):
+                expect(client.call("SET", f"key:{i}", "x" * 1000), "OK")
+            for one in crowd:
+                one.close()
+            expect(client.call("DBSIZE"), 3000)
+        expect_true("maxclients_lowered from=10000 to=140" in server.log_text(), "it says so")
+
+
 def other_protocols_are_closed_without_a_word():
     with Server() as server:
         expect(half_closed(server, b"POST / HTTP/1.1\r\nHost: a\r\n\r\nSET a b\r\n"), b"")
@@ -98,4 +146,6 @@ def a_password_is_asked_for():
 if __name__ == "__main__":
     run(a_client_that_ends_its_side_gets_its_answers, other_protocols_are_closed_without_a_word,
         quit_behind_writes_answers_them, the_rewritten_configuration_is_used_by_the_next_start,
-        a_listener_that_does_not_read_is_dropped, a_password_is_asked_for)
+        a_listener_that_does_not_read_is_dropped, a_password_is_asked_for,
+        who_goes_while_it_waits_takes_nothing, unread_replies_take_no_more_than_their_limit,
+        without_open_files_clients_are_refused_and_data_stay_safe)

@@ -188,11 +188,23 @@ static void client_read(struct client *client, struct bytes bytes)
     client_settle(client);
 }
 
+/* What it waits for may never come. */
+static bool waits_for_ever(const struct client *client)
+{
+    return client->blocked != NULL || (client->holds & (HOLD_PAUSED | HOLD_LATER)) != 0;
+}
+
+void client_check_peer(struct client *client)
+{
+    if (!client->stream_paused || client->dead || !waits_for_ever(client)) return;
+    if (client->face->options.net->ops->has_ended(client->stream)) client_kill(client);
+}
+
 void client_settle(struct client *client)
 {
     if (!client->ended || client->dead || client->closing || client->reading) return;
-    if (client->blocked != NULL || (client->holds & (HOLD_PAUSED | HOLD_LATER)) != 0) {
-        client_kill(client); /* what it waits for may never come, and nobody may be there */
+    if (waits_for_ever(client)) {
+        client_kill(client); /* nobody may be there */
         return;
     }
     /* It may still read, for so long as tick() lets it. */
@@ -255,11 +267,24 @@ void client_kill(struct client *client)
     client_touch(client);
 }
 
-static bool output_passes_limit(struct client *client, size_t bytes)
+static struct config_output_limit output_limit(const struct client *client)
 {
     bool listens = pubsub_active(client) || monitor_active(client);
     enum config_client class = listens ? CONFIG_CLIENT_PUBSUB : CONFIG_CLIENT_NORMAL;
-    struct config_output_limit limit = config_output_limit(client->face->options.config, class);
+    return config_output_limit(client->face->options.config, class);
+}
+
+struct reply *client_push(struct client *client)
+{
+    uint64_t hard_bytes = output_limit(client).hard_bytes;
+    client->writer.bytes_max = hard_bytes == 0 ? SIZE_MAX : hard_bytes;
+    return &client->writer.reply;
+}
+
+static bool output_passes_limit(struct client *client, size_t bytes)
+{
+    if (client->writer.over) return true;
+    struct config_output_limit limit = output_limit(client);
     if (limit.hard_bytes != 0 && bytes > limit.hard_bytes) return true;
     if (limit.soft_bytes == 0 || bytes <= limit.soft_bytes) {
         client->output_soft_us = 0;

@@ -21,6 +21,7 @@ struct client_call {
     struct buffer text;
     struct exec *exec; /* EXEC with commands of the face's own, or WATCH; else NULL */
     uint64_t began_us;
+    uint64_t bytes;     /* in flight: of its payload */
     uint64_t number;    /* tells a call from a later one in the same storage */
     bool unblock_error; /* CLIENT UNBLOCK ... ERROR */
 };
@@ -113,6 +114,9 @@ struct client {
 };
 
 struct stream_owner *client_accepted(struct listener *listener, struct stream *stream);
+/* Where go messages and what else nothing can mute; commands answer to client_reply(). What passes
+ * the client's limit of unread replies is not kept, and closes it. */
+struct reply *client_push(struct client *client);
 void client_touch(struct client *client); /* it has output: send at the end of the turn */
 void client_hold(struct client *client, enum client_hold hold);
 void client_unhold(struct client *client, enum client_hold hold);
@@ -122,6 +126,9 @@ void client_free(struct client *client);
 struct client *client_by_id(struct redis_face *face, uint64_t id); /* NULL: gone */
 /* Closes the client if what waits for it, in its buffer and at the net, is above its limits. */
 void client_check_output(struct client *client);
+/* Closes the client if it waits for what may never come and its peer has gone: behind a paused
+ * stream nobody says so. */
+void client_check_peer(struct client *client);
 /* After the peer's end: closes the client once nothing of it is under way. */
 void client_settle(struct client *client);
 void face_send(struct task *task);
@@ -135,12 +142,6 @@ bool client_is_trusted(const struct client *client); /* authenticated, or none i
 static inline bool client_is_muted(const struct client *client)
 {
     return client->reply_off || client->reply_skip;
-}
-
-/* Where go messages and what else nothing can mute; commands answer to client_reply(). */
-static inline struct reply *client_push(struct client *client)
-{
-    return &client->writer.reply;
 }
 
 #endif

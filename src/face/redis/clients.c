@@ -92,7 +92,7 @@ static bool describe_ids(struct redis_face *face, const struct args *args, struc
 {
     for (size_t i = 3; i < args->count; i++) {
         int64_t id = 0;
-        if (!number_parse_int64(args->at[i], &id) || id < 1) return false;
+        if (!number_parse_int64(args->at[i], &id)) return false;
         const struct client *one = client_by_id(face, (uint64_t)id);
         if (one != NULL && !one->dead) describe(one, out);
     }
@@ -366,8 +366,11 @@ void face_CLIENT_UNPAUSE(struct client *client, const struct args *args)
 
 void face_CLIENT_TRACKING(struct client *client, const struct args *args)
 {
-    if (bytes_is_word(args->at[2], "off")) {
+    bool off = bytes_is_word(args->at[2], "off"), on = bytes_is_word(args->at[2], "on");
+    if (off && args->count == 3) {
         answer_ok(client);
+    } else if (!on) {
+        answer_error(client, "ERR syntax error");
     } else {
         answer_error(client,
                      "ERR client-side caching (CLIENT TRACKING) is not offered by this server");

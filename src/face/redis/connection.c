@@ -2,6 +2,7 @@
 /* Commands about the connection itself: PING, AUTH, HELLO, SELECT, RESET, QUIT. */
 #include "face/redis/internal.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/checksum.h"
@@ -37,6 +38,9 @@ void face_SELECT(struct client *client, const struct args *args)
     int64_t number = 0;
     if (!number_parse_int64(args->at[1], &number)) {
         reply->ops->error(reply, "ERR value is not an integer or out of range");
+    } else if (number < INT_MIN || number > INT_MAX) {
+        reply_errorf(reply, "ERR value is out of range, value must between %d and %d", INT_MIN,
+                     INT_MAX);
     } else if (number < 0 || number >= config_int(client->face->options.config, CONFIG_DATABASES)) {
         reply->ops->error(reply, "ERR DB index is out of range");
     } else {

@@ -71,6 +71,8 @@ static struct client_call *call_take(struct client *client)
 void face_call_free(struct redis_face *face, struct client_call *call)
 {
     call->number = 0;
+    face->flight_bytes -= call->bytes;
+    call->bytes = 0;
     call->client->calls_count--;
     if (call->client->blocked == call) call->client->blocked = NULL;
     list_remove(&call->link);
@@ -116,7 +118,7 @@ static void call_done(struct call *done, enum call_end end)
     switch (end) {
     case CALL_ANSWERED:
         if (done->kind == CALL_LOCAL) { /* EXEC's text is empty: exec_done writes it */
-            buffer_append(&client->out, buffer_bytes(&call->text));
+            resp_writer_put(&client->writer, buffer_bytes(&call->text));
         } else {
             client->position = done->mark;
         }
@@ -170,6 +172,8 @@ void dispatch_call(struct client *client, const struct command *command, enum ca
     if (exec != NULL) call->call.reply = exec_reply(exec);
     call->call.done = call_done;
     keep_start(call, payload);
+    if (kind != CALL_WAIT) call->bytes = payload.size; /* that one may wait for ever */
+    face->flight_bytes += call->bytes;
     uint64_t number = call->number = ++face->next_call;
     face->options.service->ops->submit(face->options.service, &call->call);
     /* Not answered yet? A read out of the order, a wait, and a transaction that will run commands
@@ -177,7 +181,9 @@ void dispatch_call(struct client *client, const struct command *command, enum ca
     bool here = call->number == number;
     bool alone = (kind == CALL_READ && !ordered) || kind == CALL_WAIT || exec != NULL;
     if (here && kind == CALL_WAIT) client->blocked = call;
-    if ((here && alone) || client->calls_count >= REDIS_CALLS_MAX) client_hold(client, HOLD_CALLS);
+    bool full = client->calls_count >= REDIS_CALLS_MAX ||
+                face->flight_bytes >= REDIS_FLIGHT_BYTES_MAX;
+    if (here && (alone || full)) client_hold(client, HOLD_CALLS);
 }
 
 /* The reply that stands in `text` at its place behind the calls in flight. */
@@ -481,6 +487,7 @@ static void dispatch_one(struct client *client, const struct args *args)
 
 void dispatch(struct client *client, const struct args *args)
 {
+    pubsub_deliver(client->face);
     dispatch_one(client, args);
     if (client->again) return;
     client->reply_skip = client->reply_skip_next;

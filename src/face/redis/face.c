@@ -41,6 +41,7 @@ static void tick(struct timer *timer)
         if (!client_is_trusted(client) && now_us - client->unauthenticated_us > REDIS_AUTH_US_MAX) {
             client_kill(client);
         }
+        client_check_peer(client);
         if ((client->holds & HOLD_OUTPUT) != 0) check_unread(client, now_us);
     }
     face_calls_trim(face, REDIS_SPARE_CALLS_KEPT);

@@ -39,8 +39,9 @@ struct redis_face {
     bool container[REDIS_COMMANDS_MAX]; /* has subcommands */
     bool in_exec; /* a reply of EXEC is half written: messages wait, and nothing answers later */
     uint64_t next_call, turn_us, started_us, timeout_us;
-    struct timer timer; /* idle clients, limits, figures */
-    struct timer pause; /* the end of CLIENT PAUSE */
+    uint64_t flight_bytes; /* of the payloads in flight */
+    struct timer timer;    /* idle clients, limits, figures */
+    struct timer pause;    /* the end of CLIENT PAUSE */
     uint64_t pause_until_us;
     bool pause_all; /* else writes only */
     /* Figures for INFO. */
@@ -78,7 +79,8 @@ struct reply *exec_reply(struct exec *exec); /* where the machine's replies are 
 /* pubsub.c */
 void pubsub_open(struct redis_face *face);
 void pubsub_close(struct redis_face *face);
-void pubsub_forget(struct client *client); /* all its subscriptions, without replies */
+void pubsub_deliver(struct redis_face *face); /* messages that wait; no reply is half written */
+void pubsub_forget(struct client *client);    /* all its subscriptions, without replies */
 bool pubsub_active(const struct client *client);
 void pubsub_describe(const struct redis_face *face, struct buffer *out); /* lines for INFO */
 
@@ -105,7 +107,7 @@ void answer_error(struct client *client, const char *error); /* with its code */
 /* Where the command at hand answers. */
 static inline struct reply *client_reply(struct client *client)
 {
-    if (!client_is_muted(client)) return &client->writer.reply;
+    if (!client_is_muted(client)) return client_push(client);
     client->face->silent.resp3 = client->writer.resp3;
     return &client->face->silent.reply;
 }

@@ -7,6 +7,9 @@ enum {
     REDIS_LISTENERS_MAX = 17,
     /* A client's calls in flight; beyond, its further commands stay unread. */
     REDIS_CALLS_MAX = 1024,
+    /* Bytes of the payloads in flight of all clients; beyond, who sends one more command stays
+       unread until it is answered. */
+    REDIS_FLIGHT_BYTES_MAX = 64 << 20,
     /* Unread bytes of a client that may not go on, before the kernel holds the rest. */
     REDIS_HELD_BYTES_MAX = 256 << 10,
     /* Replies above this are sent before the client's next command is read. */

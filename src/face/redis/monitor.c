@@ -83,16 +83,13 @@ void monitor_feed(struct client *client, const struct command *command, const st
     buffer_init(&line);
     buffer_append_format(&line, "+%" PRIu64 ".%03" PRIu64 "000 [%u %s]", now_ms / 1000,
                          now_ms % 1000, client->database, client->peer);
-    /* A name out of the table, of a command that was queued, may be "client|list". */
-    struct bytes name = args->at[0];
-    const uint8_t *bar = memchr(name.data, '|', name.size);
-    put_word(&line, bytes_of(name.data, bar == NULL ? name.size : (size_t)(bar - name.data)));
-    for (size_t i = 1; i < args->count; i++) put_word(&line, command_word_shown(command, args, i));
+    for (size_t i = 0; i < args->count; i++) put_word(&line, command_word_shown(command, args, i));
     buffer_append_text(&line, "\r\n");
     for (struct list *at = face->monitors.next; at != &face->monitors; at = at->next) {
         struct client *one = CONTAINER_OF(at, struct client, monitoring);
         if (one->dead || one->closing) continue;
-        buffer_append(&one->out, buffer_bytes(&line));
+        (void)client_push(one); /* keeps to its limit */
+        resp_writer_put(&one->writer, buffer_bytes(&line));
         client_touch(one);
     }
     buffer_release(&line);

@@ -3,41 +3,44 @@
  * messages too.
  *
  * A message goes to its subscribers at once, except while some client's reply is half written
- * (inside EXEC, or while an entry is being applied): then it waits for the end of that, so that no
- * message stands inside a reply. */
+ * (inside EXEC, or while an entry is being applied), or when a client hears itself: then it waits
+ * for the next command or the end of the turn, so that no message stands inside a reply, or before
+ * that of its PUBLISH. */
 #include "face/redis/internal.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/checksum.h"
 #include "base/glob.h"
 #include "base/memory.h"
+#include "base/table.h"
 #include "seam/notify.h"
-
-enum { CHANNEL_BUCKETS = 1024 };
 
 enum channel_kind { CHANNEL_PLAIN, CHANNEL_PATTERN, CHANNEL_SHARD, CHANNEL_KINDS };
 
 struct channel {
     enum channel_kind kind;
-    struct list bucket;      /* in its table; patterns: in pubsub->patterns */
+    uint64_t hash;           /* of its name */
+    struct list pattern;     /* in pubsub->patterns */
     struct list subscribers; /* struct subscription by its channel link */
     uint64_t count;
     struct bytes name; /* owned */
 };
 
+/* Its name in the table is {client, channel}. */
 struct subscription {
-    struct client *client;
-    struct channel *channel;
+    struct pair {
+        struct client *client;
+        struct channel *channel;
+    } of;
     struct list by_client, by_channel;
 };
 
 struct pubsub {
-    struct list buckets[CHANNEL_BUCKETS]; /* plain and shard channels */
-    struct list patterns;
-    uint64_t counts[CHANNEL_KINDS];
+    struct table channels[CHANNEL_KINDS]; /* struct channel */
+    struct table subscriptions;           /* struct subscription */
+    struct list patterns;                 /* as they came */
     struct buffer waiting; /* messages: le32 kind, channel size, message size; channel; message */
     struct task announce;
     struct redis_face *face;
@@ -65,21 +68,37 @@ static unsigned *count_of(struct client *client, enum channel_kind kind)
 
 /* --- The tables --- */
 
-static struct list *list_of(struct pubsub *pubsub, enum channel_kind kind, struct bytes name)
+static int channel_compare(const void *object, struct bytes name)
 {
-    if (kind == CHANNEL_PATTERN) return &pubsub->patterns;
-    return &pubsub->buckets[checksum64(name, (uint64_t)kind) % CHANNEL_BUCKETS];
+    return bytes_compare(((const struct channel *)object)->name, name);
+}
+
+static struct bytes pair_bytes(const struct pair *pair)
+{
+    return bytes_of(pair, sizeof *pair);
+}
+
+static int subscription_compare(const void *object, struct bytes pair)
+{
+    return bytes_compare(pair_bytes(&((const struct subscription *)object)->of), pair);
+}
+
+static uint64_t name_hash(struct bytes name)
+{
+    return checksum64(name, 0) >> (64 - TABLE_HASH_BITS);
+}
+
+/* Of ids, not of places in memory, so that every run is the same. */
+static uint64_t pair_hash(const struct pair *pair)
+{
+    uint64_t ids[] = {pair->client->id, pair->channel->hash, pair->channel->kind};
+    return name_hash(bytes_of(ids, sizeof ids));
 }
 
 static struct channel *channel_find(struct pubsub *pubsub, enum channel_kind kind,
                                     struct bytes name)
 {
-    struct list *list = list_of(pubsub, kind, name);
-    for (struct list *at = list->next; at != list; at = at->next) {
-        struct channel *channel = CONTAINER_OF(at, struct channel, bucket);
-        if (channel->kind == kind && bytes_equal(channel->name, name)) return channel;
-    }
-    return NULL;
+    return table_find(&pubsub->channels[kind], name_hash(name), name);
 }
 
 static struct channel *channel_make(struct pubsub *pubsub, enum channel_kind kind,
@@ -89,35 +108,46 @@ static struct channel *channel_make(struct pubsub *pubsub, enum channel_kind kin
     uint8_t *copy = memory_alloc(name.size + 1);
     if (name.size > 0) memcpy(copy, name.data, name.size);
     channel->kind = kind;
+    channel->hash = name_hash(name);
     channel->name = bytes_of(copy, name.size);
     list_init(&channel->subscribers);
-    list_append(list_of(pubsub, kind, name), &channel->bucket);
-    pubsub->counts[kind]++;
+    list_init(&channel->pattern);
+    if (kind == CHANNEL_PATTERN) list_append(&pubsub->patterns, &channel->pattern);
+    table_insert(&pubsub->channels[kind], channel->hash, channel->name, channel);
     return channel;
 }
 
-static struct subscription *subscription_find(struct client *client, enum channel_kind kind,
-                                              struct bytes name)
+static struct subscription *subscription_find(struct client *client, struct channel *channel)
 {
-    for (struct list *at = client->subscriptions.next; at != &client->subscriptions;
-         at = at->next) {
-        struct subscription *one = CONTAINER_OF(at, struct subscription, by_client);
-        if (one->channel->kind == kind && bytes_equal(one->channel->name, name)) return one;
-    }
-    return NULL;
+    struct pair pair = {client, channel};
+    struct pubsub *pubsub = client->face->pubsub;
+    return table_find(&pubsub->subscriptions, pair_hash(&pair), pair_bytes(&pair));
+}
+
+static void subscription_make(struct client *client, struct channel *channel)
+{
+    struct subscription *one = memory_zeroed(1, sizeof *one);
+    one->of = (struct pair){client, channel};
+    channel->count++;
+    ++*count_of(client, channel->kind);
+    list_append(&channel->subscribers, &one->by_channel);
+    list_append(&client->subscriptions, &one->by_client);
+    table_insert(&client->face->pubsub->subscriptions, pair_hash(&one->of), pair_bytes(&one->of),
+                 one);
 }
 
 static void subscription_end(struct subscription *one)
 {
-    struct channel *channel = one->channel;
-    struct pubsub *pubsub = one->client->face->pubsub;
-    --*count_of(one->client, channel->kind);
+    struct channel *channel = one->of.channel;
+    struct pubsub *pubsub = one->of.client->face->pubsub;
+    --*count_of(one->of.client, channel->kind);
+    table_remove(&pubsub->subscriptions, pair_hash(&one->of), one);
     list_remove(&one->by_client);
     list_remove(&one->by_channel);
     memory_free(one);
     if (--channel->count > 0) return;
-    list_remove(&channel->bucket);
-    pubsub->counts[channel->kind]--;
+    table_remove(&pubsub->channels[channel->kind], channel->hash, channel);
+    list_remove(&channel->pattern);
     memory_free((void *)(uintptr_t)channel->name.data);
     memory_free(channel);
 }
@@ -145,38 +175,29 @@ static void subscribe(struct client *client, const struct args *args, enum chann
     struct pubsub *pubsub = client->face->pubsub;
     for (size_t i = 1; i < args->count; i++) {
         struct bytes name = args->at[i];
-        if (subscription_find(client, kind, name) == NULL) {
-            struct channel *channel = channel_find(pubsub, kind, name);
-            if (channel == NULL) channel = channel_make(pubsub, kind, name);
-            struct subscription *one = memory_zeroed(1, sizeof *one);
-            one->client = client;
-            one->channel = channel;
-            channel->count++;
-            list_append(&channel->subscribers, &one->by_channel);
-            list_append(&client->subscriptions, &one->by_client);
-            ++*count_of(client, kind);
-        }
+        struct channel *channel = channel_find(pubsub, kind, name);
+        if (channel == NULL) channel = channel_make(pubsub, kind, name);
+        if (subscription_find(client, channel) == NULL) subscription_make(client, channel);
         tell_change(client, kind_words[kind].subscribe, &name, kind);
     }
 }
 
 static void unsubscribe_all(struct client *client, enum channel_kind kind)
 {
-    bool any = false;
+    if (*count_of(client, kind) == 0) tell_change(client, kind_words[kind].unsubscribe, NULL, kind);
     struct list *at = client->subscriptions.next;
-    while (at != &client->subscriptions) {
+    while (*count_of(client, kind) > 0 && at != &client->subscriptions) {
         struct subscription *one = CONTAINER_OF(at, struct subscription, by_client);
         at = at->next;
-        if (one->channel->kind != kind) continue;
-        any = true;
-        uint8_t *copy = memory_alloc(one->channel->name.size + 1);
-        struct bytes name = bytes_of(copy, one->channel->name.size);
-        if (name.size > 0) memcpy(copy, one->channel->name.data, name.size);
+        const struct channel *channel = one->of.channel;
+        if (channel->kind != kind) continue;
+        uint8_t *copy = memory_alloc(channel->name.size + 1);
+        struct bytes name = bytes_of(copy, channel->name.size);
+        if (name.size > 0) memcpy(copy, channel->name.data, name.size);
         subscription_end(one);
         tell_change(client, kind_words[kind].unsubscribe, &name, kind);
         memory_free(copy);
     }
-    if (!any) tell_change(client, kind_words[kind].unsubscribe, NULL, kind);
 }
 
 static void unsubscribe(struct client *client, const struct args *args, enum channel_kind kind)
@@ -186,7 +207,8 @@ static void unsubscribe(struct client *client, const struct args *args, enum cha
         return;
     }
     for (size_t i = 1; i < args->count; i++) {
-        struct subscription *one = subscription_find(client, kind, args->at[i]);
+        struct channel *channel = channel_find(client->face->pubsub, kind, args->at[i]);
+        struct subscription *one = channel == NULL ? NULL : subscription_find(client, channel);
         if (one != NULL) subscription_end(one);
         tell_change(client, kind_words[kind].unsubscribe, &args->at[i], kind);
     }
@@ -250,8 +272,8 @@ static void send_to_channel(const struct channel *channel, struct bytes name, st
 {
     const struct list *end = &channel->subscribers;
     for (struct list *at = end->next; at != end; at = at->next) {
-        send_message(CONTAINER_OF(at, struct subscription, by_channel)->client, channel, name,
-                     message);
+        struct subscription *one = CONTAINER_OF(at, struct subscription, by_channel);
+        send_message(one->of.client, channel, name, message);
     }
 }
 
@@ -267,7 +289,7 @@ static uint64_t publish(struct pubsub *pubsub, enum channel_kind kind, struct by
     }
     if (kind == CHANNEL_SHARD) return receivers;
     for (struct list *at = pubsub->patterns.next; at != &pubsub->patterns; at = at->next) {
-        channel = CONTAINER_OF(at, struct channel, bucket);
+        channel = CONTAINER_OF(at, struct channel, pattern);
         if (!glob_match(channel->name, name, false)) continue;
         receivers += channel->count;
         if (deliver) send_to_channel(channel, name, message);
@@ -286,9 +308,9 @@ static void publish_later(struct pubsub *pubsub, enum channel_kind kind, struct 
     clock_defer(pubsub->face->options.clock, &pubsub->announce);
 }
 
-static void announce(struct task *task)
+void pubsub_deliver(struct redis_face *face)
 {
-    struct pubsub *pubsub = CONTAINER_OF(task, struct pubsub, announce);
+    struct pubsub *pubsub = face->pubsub;
     const uint8_t *at = pubsub->waiting.data, *end = at + pubsub->waiting.size;
     while (at < end) {
         enum channel_kind kind = (enum channel_kind)load_le32(at);
@@ -311,6 +333,11 @@ static void face_publish(struct client *client, const struct args *args, enum ch
     client_reply(client)->ops->integer(client_reply(client), (int64_t)receivers);
 }
 
+static void announce(struct task *task)
+{
+    pubsub_deliver(CONTAINER_OF(task, struct pubsub, announce)->face);
+}
+
 void face_PUBLISH(struct client *client, const struct args *args)
 {
     face_publish(client, args, CHANNEL_PLAIN);
@@ -328,15 +355,12 @@ static void list_channels(struct client *client, const struct args *args, enum c
     struct pubsub *pubsub = client->face->pubsub;
     struct reply *reply = client_reply(client);
     size_t opened = reply->ops->array_open(reply), count = 0;
-    for (size_t i = 0; i < CHANNEL_BUCKETS; i++) {
-        struct list *bucket = &pubsub->buckets[i];
-        for (struct list *at = bucket->next; at != bucket; at = at->next) {
-            const struct channel *channel = CONTAINER_OF(at, struct channel, bucket);
-            if (channel->kind != kind) continue;
-            if (args->count > 2 && !glob_match(args->at[2], channel->name, false)) continue;
-            reply->ops->bulk(reply, channel->name);
-            count++;
-        }
+    struct table_cursor cursor;
+    const struct channel *channel = table_seek(&pubsub->channels[kind], &cursor, 0);
+    for (; channel != NULL; channel = table_next(&cursor, channel->name)) {
+        if (args->count > 2 && !glob_match(args->at[2], channel->name, false)) continue;
+        reply->ops->bulk(reply, channel->name);
+        count++;
     }
     reply->ops->array_close(reply, opened, count);
 }
@@ -377,7 +401,7 @@ void face_PUBSUB_NUMPAT(struct client *client, const struct args *args)
 {
     (void)args;
     struct reply *reply = client_reply(client);
-    reply->ops->integer(reply, (int64_t)client->face->pubsub->counts[CHANNEL_PATTERN]);
+    reply->ops->integer(reply, (int64_t)client->face->pubsub->channels[CHANNEL_PATTERN].count);
 }
 
 /* --- Keyspace notifications --- */
@@ -425,16 +449,18 @@ void pubsub_describe(const struct redis_face *face, struct buffer *out)
 {
     const struct pubsub *pubsub = face->pubsub;
     buffer_append_format(out,
-                         "pubsub_channels:%" PRIu64 "\r\npubsub_patterns:%" PRIu64
-                         "\r\npubsubshard_channels:%" PRIu64 "\r\n",
-                         pubsub->counts[CHANNEL_PLAIN], pubsub->counts[CHANNEL_PATTERN],
-                         pubsub->counts[CHANNEL_SHARD]);
+                         "pubsub_channels:%zu\r\npubsub_patterns:%zu\r\n"
+                         "pubsubshard_channels:%zu\r\n",
+                         pubsub->channels[CHANNEL_PLAIN].count,
+                         pubsub->channels[CHANNEL_PATTERN].count,
+                         pubsub->channels[CHANNEL_SHARD].count);
 }
 
 void pubsub_open(struct redis_face *face)
 {
     struct pubsub *pubsub = memory_zeroed(1, sizeof *pubsub);
-    for (size_t i = 0; i < CHANNEL_BUCKETS; i++) list_init(&pubsub->buckets[i]);
+    for (size_t i = 0; i < CHANNEL_KINDS; i++) table_init(&pubsub->channels[i], channel_compare);
+    table_init(&pubsub->subscriptions, subscription_compare);
     list_init(&pubsub->patterns);
     buffer_init(&pubsub->waiting);
     pubsub->announce.run = announce;
@@ -453,6 +479,8 @@ void pubsub_close(struct redis_face *face)
     face->options.service->ops->listen(face->options.service, NULL);
     clock_cancel(face->options.clock, &pubsub->announce);
     buffer_release(&pubsub->waiting);
+    for (size_t i = 0; i < CHANNEL_KINDS; i++) table_release(&pubsub->channels[i]);
+    table_release(&pubsub->subscriptions);
     memory_free(pubsub);
     face->pubsub = NULL;
 }

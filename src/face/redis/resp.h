@@ -49,14 +49,19 @@ void resp_reader_release(struct resp_reader *reader);
  */
 MUST_USE enum resp_result resp_read(struct resp_reader *reader, struct bytes input,
                                     struct args *args, size_t *consumed);
-/* Writes replies into a buffer. */
+/* Writes replies into a buffer, up to a bound: what passes it is dropped, and `over` says that the
+ * buffer is of no use any more. */
 struct resp_writer {
     struct reply reply;
     struct buffer *out; /* borrowed */
+    size_t bytes_max;   /* of *out; set by the owner */
+    bool over;
     bool resp3;
     uint64_t errors; /* written so far */
 };
 
-void resp_writer_init(struct resp_writer *writer, struct buffer *out);
+void resp_writer_init(struct resp_writer *writer, struct buffer *out); /* without a bound */
+/* Puts replies that are bytes already behind what is written. */
+void resp_writer_put(struct resp_writer *writer, struct bytes bytes);
 
 #endif

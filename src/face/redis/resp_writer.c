@@ -21,23 +21,46 @@ static size_t header_format(uint8_t prefix, int64_t value, uint8_t out[NUMBER_TE
     return size + 3;
 }
 
+/* Where `size` more bytes begin; NULL: they would pass the bound, and nothing more is kept. */
+static uint8_t *room_for(struct resp_writer *writer, size_t size)
+{
+    struct buffer *out = writer->out;
+    if (out->size > writer->bytes_max || size > writer->bytes_max - out->size) writer->over = true;
+    return writer->over ? NULL : buffer_reserve(out, size);
+}
+
+void resp_writer_put(struct resp_writer *writer, struct bytes bytes)
+{
+    uint8_t *at = room_for(writer, bytes.size);
+    if (at == NULL || bytes.size == 0) return;
+    memcpy(at, bytes.data, bytes.size);
+    writer->out->size += bytes.size;
+}
+
+static void put_text(struct reply *reply, const char *text)
+{
+    resp_writer_put(writer_of(reply), bytes_text(text));
+}
+
 static void put_header(struct reply *reply, uint8_t prefix, int64_t value)
 {
-    struct buffer *out = writer_of(reply)->out;
-    uint8_t *at = buffer_reserve(out, NUMBER_TEXT_BYTES + 3);
-    out->size += header_format(prefix, value, at);
+    struct resp_writer *writer = writer_of(reply);
+    uint8_t *at = room_for(writer, NUMBER_TEXT_BYTES + 3);
+    if (at != NULL) writer->out->size += header_format(prefix, value, at);
 }
 
 static void put_line(struct reply *reply, char prefix, const char *text)
 {
-    struct buffer *out = writer_of(reply)->out;
-    buffer_append_byte(out, (uint8_t)prefix);
-    size_t begins = out->size;
-    buffer_append_text(out, text);
-    for (size_t i = begins; i < out->size; i++) { /* it may quote what a client sent */
-        if (out->data[i] == '\r' || out->data[i] == '\n') out->data[i] = ' ';
+    struct bytes line = bytes_text(text);
+    uint8_t *at = room_for(writer_of(reply), line.size + 3);
+    if (at == NULL) return;
+    *at++ = (uint8_t)prefix;
+    for (size_t i = 0; i < line.size; i++) { /* it may quote what a client sent */
+        uint8_t byte = line.data[i];
+        *at++ = byte == '\r' || byte == '\n' ? ' ' : byte;
     }
-    buffer_append_text(out, "\r\n");
+    memcpy(at, "\r\n", 2);
+    writer_of(reply)->out->size += line.size + 3;
 }
 
 static void write_simple(struct reply *reply, const char *text)
@@ -59,12 +82,12 @@ static void write_integer(struct reply *reply, int64_t value)
 static void write_bulk(struct reply *reply, struct bytes bytes)
 {
     put_header(reply, '$', (int64_t)bytes.size);
-    struct buffer *out = writer_of(reply)->out;
-    uint8_t *at = buffer_reserve(out, bytes.size + 2);
+    uint8_t *at = room_for(writer_of(reply), bytes.size + 2);
+    if (at == NULL) return;
     if (bytes.size > 0) memcpy(at, bytes.data, bytes.size);
     at[bytes.size] = '\r';
     at[bytes.size + 1] = '\n';
-    out->size += bytes.size + 2;
+    writer_of(reply)->out->size += bytes.size + 2;
 }
 
 static void write_number(struct reply *reply, double value)
@@ -75,10 +98,9 @@ static void write_number(struct reply *reply, double value)
         write_bulk(reply, bytes_of(text, size));
         return;
     }
-    struct buffer *out = writer_of(reply)->out;
-    buffer_append_byte(out, ',');
-    buffer_append(out, bytes_of(text, size));
-    buffer_append_text(out, "\r\n");
+    put_text(reply, ",");
+    resp_writer_put(writer_of(reply), bytes_of(text, size));
+    put_text(reply, "\r\n");
 }
 
 static void write_boolean(struct reply *reply, bool value)
@@ -96,21 +118,20 @@ static void write_verbatim(struct reply *reply, struct bytes text)
         write_bulk(reply, text);
         return;
     }
-    struct buffer *out = writer_of(reply)->out;
     put_header(reply, '=', (int64_t)text.size + 4);
-    buffer_append_text(out, "txt:");
-    buffer_append(out, text);
-    buffer_append_text(out, "\r\n");
+    put_text(reply, "txt:");
+    resp_writer_put(writer_of(reply), text);
+    put_text(reply, "\r\n");
 }
 
 static void write_null(struct reply *reply)
 {
-    buffer_append_text(writer_of(reply)->out, writer_of(reply)->resp3 ? "_\r\n" : "$-1\r\n");
+    put_text(reply, writer_of(reply)->resp3 ? "_\r\n" : "$-1\r\n");
 }
 
 static void write_null_array(struct reply *reply)
 {
-    buffer_append_text(writer_of(reply)->out, writer_of(reply)->resp3 ? "_\r\n" : "*-1\r\n");
+    put_text(reply, writer_of(reply)->resp3 ? "_\r\n" : "*-1\r\n");
 }
 
 static void write_array(struct reply *reply, size_t count)
@@ -149,7 +170,7 @@ static void close_with(struct reply *reply, size_t opened, uint8_t prefix, size_
     MUST(opened <= out->size);
     uint8_t header[NUMBER_TEXT_BYTES + 3];
     size_t size = header_format(prefix, (int64_t)count, header);
-    (void)buffer_reserve(out, size);
+    if (room_for(writer_of(reply), size) == NULL) return;
     memmove(out->data + opened + size, out->data + opened, out->size - opened);
     memcpy(out->data + opened, header, size);
     out->size += size;
@@ -174,7 +195,7 @@ static void close_map(struct reply *reply, size_t opened, size_t pairs)
 static void rewind_to(struct reply *reply, size_t mark)
 {
     MUST(mark <= writer_of(reply)->out->size);
-    writer_of(reply)->out->size = mark;
+    writer_of(reply)->out->size = mark; /* `over` stays: what was lost may stand before the mark */
 }
 
 static bool is_resp3(const struct reply *reply)
@@ -209,5 +230,5 @@ _Static_assert(offsetof(struct resp_writer, reply) == 0, "is_resp3 relies on it"
 
 void resp_writer_init(struct resp_writer *writer, struct buffer *out)
 {
-    *writer = (struct resp_writer){.reply.ops = &writer_ops, .out = out};
+    *writer = (struct resp_writer){.reply.ops = &writer_ops, .out = out, .bytes_max = SIZE_MAX};
 }

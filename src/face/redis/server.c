@@ -300,9 +300,15 @@ void face_ASKING(struct client *client, const struct args *args)
     answer_error(client, no_cluster);
 }
 
+/* LOLWUT [VERSION version] [...]: one picture for all versions. */
 void face_LOLWUT(struct client *client, const struct args *args)
 {
-    (void)args;
+    bool version = args->count > 2 && bytes_is_word(args->at[1], "version");
+    int64_t number;
+    if (version && !number_parse_int64(args->at[2], &number)) {
+        answer_error(client, "ERR value is not an integer or out of range");
+        return;
+    }
     struct buffer text;
     buffer_init(&text);
     buffer_append_format(&text,

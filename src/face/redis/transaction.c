@@ -2,8 +2,7 @@
 /* MULTI, EXEC, DISCARD, WATCH.
  *
  * What is queued stands in one buffer, a command after the other: le32 size of what follows, le16
- * number of the command, le32 count of the words after its name, then each word as le32 length and
- * bytes.
+ * number of the command, le32 count of its words, then each word as le32 length and bytes.
  *
  * A transaction becomes one entry: EXEC puts the watches and the commands on stored data into one
  * payload. Commands of the face's own that were queued beside them (PING, PUBLISH, CLIENT ...) are
@@ -82,12 +81,12 @@ bool transaction_queue(struct client *client, const struct command *command,
     uint64_t most = config_size(client->face->options.config, CONFIG_CLIENT_QUERY_BUFFER_LIMIT);
     if (most > UINT32_MAX) most = UINT32_MAX;
     uint64_t size = QUEUED_HEAD_BYTES;
-    for (size_t i = 1; i < args->count; i++) size += 4 + args->at[i].size;
+    for (size_t i = 0; i < args->count; i++) size += 4 + args->at[i].size;
     if (queued->size + size > most) return false;
     buffer_append_le32(queued, (uint32_t)(size - 4));
     buffer_append_le16(queued, (uint16_t)command->id);
-    buffer_append_le32(queued, (uint32_t)(args->count - 1));
-    for (size_t i = 1; i < args->count; i++) {
+    buffer_append_le32(queued, (uint32_t)args->count);
+    for (size_t i = 0; i < args->count; i++) {
         buffer_append_le32(queued, (uint32_t)args->at[i].size);
         buffer_append(queued, args->at[i]);
     }
@@ -106,7 +105,6 @@ static bool queue_next(struct bytes queued, size_t *at, const struct command **c
     uint32_t words = load_le32(from + 6);
     *at += 4 + load_le32(from);
     args_clear(args);
-    args_push(args, bytes_text((*command)->name));
     from += QUEUED_HEAD_BYTES;
     for (uint32_t i = 0; i < words; i++) {
         args_push(args, bytes_of(from + 4, load_le32(from)));
@@ -198,6 +196,8 @@ static struct exec *exec_make(struct client *client)
     buffer_init(&exec->queued);
     resp_writer_init(&exec->writer, &exec->captured);
     exec->writer.resp3 = client->writer.resp3;
+    (void)client_push(client);
+    exec->writer.bytes_max = client->writer.bytes_max;
     exec->muted = client_is_muted(client);
     return exec;
 }
@@ -327,7 +327,7 @@ static size_t reply_size(struct bytes bytes)
 
 static void put_captured(struct client *client, struct bytes bytes)
 {
-    if (!client_is_muted(client)) buffer_append(&client->out, bytes);
+    if (!client_is_muted(client)) resp_writer_put(&client->writer, bytes);
 }
 
 /* The machine's replies and the face's own, in the order of the queue. */
@@ -422,6 +422,7 @@ void face_WATCH(struct client *client, const struct args *args)
         struct exec *exec = exec_make(client);
         exec->watching = true;
         exec->writer.resp3 = false;
+        exec->writer.bytes_max = SIZE_MAX; /* never sent; REDIS_WATCHES_MAX bounds it */
         exec->count = (uint32_t)observed.count - 1;
         buffer_clear(&face->payload);
         payload_put_command(&face->payload, client->database, observe, &observed);
@@ -491,7 +492,9 @@ void exec_done(struct client_call *call, enum call_end end)
     client->writer.errors += exec->writer.errors;
     bool skip = client->reply_skip;
     client->reply_skip = skip || exec->muted;
-    if (end == CALL_ANSWERED && exec->watching) {
+    if (exec->writer.over) {
+        client->writer.over = true; /* which closes it */
+    } else if (end == CALL_ANSWERED && exec->watching) {
         watch_learn(client, exec);
     } else if (end == CALL_ANSWERED) {
         exec_merge(client, exec);

@@ -17,6 +17,7 @@ struct stream {
     struct buffer waiting;      /* what it has not taken */
     size_t window;              /* how much more it takes */
     bool closed, flushed, paused, elsewhere;
+    bool gone; /* the peer's end stands behind what a pause keeps unread */
     unsigned number;
 };
 
@@ -73,6 +74,12 @@ static void fake_pause(struct stream *stream, bool paused)
     stream->paused = paused;
 }
 
+static bool fake_has_ended(const struct stream *stream)
+{
+    MUST(!stream->closed);
+    return stream->gone;
+}
+
 static void fake_close(struct stream *stream, bool flush)
 {
     MUST(!stream->closed);
@@ -106,6 +113,7 @@ static void TEST_UNUSED fake_net_init(struct fake_net *fake)
                                        .send = fake_send,
                                        .unsent = fake_unsent,
                                        .pause = fake_pause,
+                                       .has_ended = fake_has_ended,
                                        .close = fake_close,
                                        .peer = fake_peer,
                                        .local = fake_local,

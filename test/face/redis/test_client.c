@@ -128,6 +128,40 @@ TEST(face_redis_client, a_client_that_may_not_go_on_is_not_read_either)
     harness_close(h);
 }
 
+TEST(face_redis_client, who_goes_while_it_waits_is_noticed_behind_unread_bytes_too)
+{
+    static const char *const waits[] = {"BLPOP k 0\r\n", "DEBUG SLEEP 1000\r\n",
+                                        "CLIENT PAUSE 1000000\r\nSET a 1\r\n"};
+    for (size_t i = 0; i < 3; i++) {
+        struct harness *h = harness_open("");
+        struct stream *a = harness_connect(h);
+        harness_send(h, a, waits[i]);
+        send_many(h, a, 1 << 20);
+        assert_true(a->paused);
+        fake_clock_pass(&h->clock, 1000000);
+        assert_false(a->closed);
+        a->gone = true;
+        fake_clock_pass(&h->clock, 200000);
+        assert_true(a->closed);
+        harness_close(h);
+    }
+}
+
+TEST(face_redis_client, an_end_behind_unread_commands_waits_until_they_are_run)
+{
+    struct harness *h = harness_open("");
+    struct stream *a = harness_connect(h);
+    send_many(h, a, 1 << 20);
+    assert_true(a->paused); /* 1024 calls are in flight */
+    a->gone = true;
+    fake_clock_pass(&h->clock, 200000);
+    assert_false(a->closed);
+    while (!list_empty(&h->service.calls)) harness_answer(h, "OK");
+    assert_false(a->paused);
+    assert_int_equal(a->out.size, 5 * (9 * 4096));
+    harness_close(h);
+}
+
 TEST(face_redis_client, an_unfinished_command_has_a_largest_size)
 {
     struct harness *h = harness_open("client-query-buffer-limit 1m");
@@ -337,6 +371,35 @@ TEST(face_redis_client, replies_to_a_client_above_its_limit_take_no_more_memory)
     assert_int_equal(inside(a)->out.size, 0);
     harness_turn(h);
     assert_true(a->closed);
+    harness_close(h);
+}
+
+TEST(face_redis_client, one_reply_above_the_limit_takes_no_more_memory_either)
+{
+    struct harness *h = harness_open("client-output-buffer-limit normal 300k 0 0");
+    struct stream *a = harness_connect(h);
+    harness_send(h, a, "MGET a b c d e f\r\n");
+    uint8_t *big = memory_zeroed(1, 100000);
+    struct reply *reply = CONTAINER_OF(list_first(&h->service.calls), struct call, node)->reply;
+    reply->ops->array(reply, 6);
+    for (int i = 0; i < 6; i++) reply->ops->bulk(reply, bytes_of(big, 100000));
+    memory_free(big);
+    assert_true(inside(a)->out.size < 300 << 10);
+    harness_answer(h, NULL);
+    assert_true(a->closed && !a->flushed);
+    expect_got(a, "");
+    harness_close(h);
+}
+
+TEST(face_redis_client, a_short_reply_does_not_follow_one_that_was_cut)
+{
+    struct harness *h = harness_open("client-output-buffer-limit normal 50k 0 0");
+    struct stream *a = harness_connect(h);
+    h->service.at_once = true;
+    h->service.at_once_bytes = 100000; /* below what is sent before the next command is read */
+    harness_send(h, a, "GET a\r\nPING\r\n");
+    assert_true(a->closed && !a->flushed);
+    expect_got(a, "");
     harness_close(h);
 }
 

@@ -57,6 +57,48 @@ TEST(face_redis_dispatch, a_command_about_the_connection_waits_for_what_is_in_fl
     harness_close(h);
 }
 
+static void send_large(struct harness *h, struct stream *stream, unsigned count)
+{
+    enum { VALUE_BYTES = 2 << 20 };
+    struct buffer bytes;
+    buffer_init(&bytes);
+    for (unsigned i = 0; i < count; i++) {
+        buffer_append_format(&bytes, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n", VALUE_BYTES);
+        memset(buffer_reserve(&bytes, VALUE_BYTES), 'v', VALUE_BYTES);
+        bytes.size += VALUE_BYTES;
+        buffer_append_text(&bytes, "\r\n");
+    }
+    harness_send_bytes(h, stream, buffer_bytes(&bytes));
+    buffer_release(&bytes);
+}
+
+static unsigned calls_in_flight(const struct harness *h)
+{
+    unsigned count = 0;
+    for (const struct list *at = h->service.calls.next; at != &h->service.calls; at = at->next)
+        count++;
+    return count;
+}
+
+TEST(face_redis_dispatch, many_bytes_in_flight_hold_whoever_sends_more)
+{
+    struct harness *h = harness_open("");
+    struct stream *a = harness_connect(h);
+    struct stream *b = harness_connect(h);
+    send_large(h, a, 40);
+    assert_int_equal(calls_in_flight(h), 32);
+    send_large(h, b, 3);
+    assert_int_equal(calls_in_flight(h), 33);
+    for (unsigned i = 0; i < 31; i++) harness_answer(h, "OK");
+    assert_int_equal(calls_in_flight(h), 2);
+    harness_answer(h, "OK"); /* all of a's */
+    assert_int_equal(calls_in_flight(h), 9);
+    harness_answer(h, "OK"); /* b's */
+    assert_int_equal(calls_in_flight(h), 10);
+    while (calls_in_flight(h) > 0) harness_answer(h, "OK");
+    harness_close(h);
+}
+
 TEST(face_redis_dispatch, quit_answers_everything_before_it_and_nothing_behind_it)
 {
     struct harness *h = harness_open("");

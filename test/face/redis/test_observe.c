@@ -41,11 +41,11 @@ TEST(face_redis_monitor, a_transaction_is_shown_when_it_is_run)
     struct harness *h = harness_open("");
     struct stream *a = harness_connect(h), *b = harness_connect(h);
     harness_send(h, a, "MONITOR\r\n");
-    harness_send(h, b, "MULTI\r\nSET a 1\r\nPING\r\n");
+    harness_send(h, b, "MULTI\r\nSeT a 1\r\nClient GetName\r\n");
     expect_got(a, "+OK\r\n+1700000001.123000 [0 127.0.0.1:1002] \"MULTI\"\r\n");
     harness_send(h, b, "EXEC\r\n");
-    expect_got(a, "+1700000001.123000 [0 127.0.0.1:1002] \"set\" \"a\" \"1\"\r\n"
-                  "+1700000001.123000 [0 127.0.0.1:1002] \"ping\"\r\n"
+    expect_got(a, "+1700000001.123000 [0 127.0.0.1:1002] \"SeT\" \"a\" \"1\"\r\n"
+                  "+1700000001.123000 [0 127.0.0.1:1002] \"Client\" \"GetName\"\r\n"
                   "+1700000001.123000 [0 127.0.0.1:1002] \"EXEC\"\r\n");
     harness_close(h);
 }

@@ -132,3 +132,28 @@ TEST(face_redis_resp_writer, a_line_end_in_a_text_cannot_begin_another_reply)
     assert_int_equal(written.writer.errors, 1);
     expect_written(&written, "-ERR 'a  +OK  '\r\n+a b\r\n");
 }
+
+TEST(face_redis_resp_writer, nothing_is_kept_beyond_the_bound)
+{
+    struct written written;
+    struct reply *reply = written_open(&written, true);
+    written.writer.bytes_max = 1000;
+    uint8_t big[600] = {0};
+    reply->ops->array(reply, 3);
+    size_t opened = reply->ops->array_open(reply);
+    reply->ops->bulk(reply, bytes_of(big, sizeof big));
+    assert_false(written.writer.over);
+    size_t size = written.out.size;
+    size_t mark = reply->ops->mark(reply);
+    reply->ops->bulk(reply, bytes_of(big, sizeof big));
+    assert_true(written.writer.over);
+    reply->ops->array_close(reply, opened, 2); /* nor what would fit again */
+    write_scalars(reply);
+    write_numbers(reply);
+    reply->ops->array(reply, 1);
+    resp_writer_put(&written.writer, bytes_text("+OK\r\n"));
+    assert_int_equal(written.out.size, size + 6); /* the second value's header */
+    reply->ops->rewind(reply, mark);
+    assert_true(written.writer.over); /* what was lost may stand before the mark */
+    buffer_release(&written.out);
+}

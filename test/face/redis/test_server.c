@@ -41,6 +41,12 @@ TEST(face_redis_server, hello_and_ping_answer_as_redis_does)
     ask(h, a, "SELECT a\r\nSELECT 16\r\nSELECT -1\r\n",
         "-ERR value is not an integer or out of range\r\n-ERR DB index is out of range\r\n"
         "-ERR DB index is out of range\r\n");
+    ask(h, a, "SELECT 2147483647\r\nSELECT 2147483648\r\nSELECT -2147483649\r\n",
+        "-ERR DB index is out of range\r\n"
+        "-ERR value is out of range, value must between -2147483648 and 2147483647\r\n"
+        "-ERR value is out of range, value must between -2147483648 and 2147483647\r\n");
+    ask(h, a, "SELECT 99999999999999999999\r\n",
+        "-ERR value is not an integer or out of range\r\n");
     harness_close(h);
 }
 
@@ -374,6 +380,11 @@ TEST(face_redis_server, reports_answer_in_their_forms)
     expect_start(a, "*10\r\n$15\r\ntotal.allocated\r\n:");
     ask(h, a, "CLIENT LIST TYPE x\r\nCLIENT LIST ID x\r\nCLIENT LIST ID 5\r\n",
         "-ERR Unknown client type 'x'\r\n-ERR Invalid client ID\r\n$0\r\n\r\n");
+    ask(h, a, "CLIENT LIST ID 0\r\nCLIENT LIST ID 0 x\r\nCLIENT LIST ID -1\r\n",
+        "$0\r\n\r\n-ERR Invalid client ID\r\n$0\r\n\r\n");
+    ask(h, a, "CLIENT TRACKING off\r\nCLIENT TRACKING off x\r\nCLIENT TRACKING foo\r\n",
+        "+OK\r\n-ERR syntax error\r\n-ERR syntax error\r\n");
+    ask(h, a, "LOLWUT VERSION x\r\n", "-ERR value is not an integer or out of range\r\n");
     harness_send(h, a, "CLIENT LIST\r\n");
     expect_start(a, "$");
     ask(h, a, "CLIENT PAUSE x\r\nCLIENT PAUSE 1 x\r\nCLIENT PAUSE -1\r\n",

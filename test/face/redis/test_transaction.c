@@ -176,6 +176,29 @@ TEST(face_redis_transaction, the_queue_has_a_largest_size)
     harness_close(h);
 }
 
+TEST(face_redis_transaction, replies_above_the_limit_close_the_client_and_are_not_kept)
+{
+    struct harness *h = harness_open("client-output-buffer-limit normal 300k 0 0");
+    struct stream *a = harness_connect(h), *b = harness_connect(h);
+    harness_send(h, a, "MULTI\r\nMGET a b\r\nPING\r\nGET c\r\nEXEC\r\n");
+    uint8_t *big = memory_zeroed(1, 200000);
+    struct reply *reply = first_call(h)->reply;
+    reply->ops->array(reply, 2);
+    reply->ops->array(reply, 2);
+    for (int i = 0; i < 2; i++) reply->ops->bulk(reply, bytes_of(big, 200000));
+    assert_true(reply->ops->mark(reply) < 300 << 10);
+    harness_answer(h, "last");
+    assert_true(a->closed && !a->flushed);
+    harness_send(h, b, "MULTI\r\nGET a\r\nECHO x\r\nEXEC\r\n"); /* together: below */
+    reply = first_call(h)->reply;
+    reply->ops->array(reply, 1);
+    reply->ops->bulk(reply, bytes_of(big, 200000));
+    harness_answer(h, NULL);
+    assert_false(b->closed);
+    memory_free(big);
+    harness_close(h);
+}
+
 /* --- WATCH --- */
 
 /* {present, version lsn, ordinal, changed lsn} of each key. */
