@@ -79,6 +79,10 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Ws
 sanitize := $(if $(filter asan,$(san_list)),address) $(if $(filter ubsan,$(san_list)),undefined) \
   $(if $(filter tsan,$(san_list)),thread)
 sanitize := $(subst $() ,$(comma),$(strip $(sanitize)))
+# gcc's two libraries, when both are shared objects, disagree on where a report goes.
+sanitize_flags := $(if $(sanitize),-fsanitize=$(sanitize) -fno-sanitize-recover=all \
+  $(if $(filter-out clang%,$(notdir $(CC))),$(if $(filter address$(comma)undefined,$(sanitize)), \
+  -static-libasan -static-libubsan)))
 machine := $(shell uname -m)
 
 HARDEN := -fPIE -fstack-protector-strong \
@@ -86,7 +90,7 @@ HARDEN := -fPIE -fstack-protector-strong \
 ifeq (cover,$(VARIANT))
   OPTIMIZE := -O0 -g --coverage
 else ifneq (,$(sanitize))
-  OPTIMIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=$(sanitize) -fno-sanitize-recover=all
+  OPTIMIZE := -O1 -g -fno-omit-frame-pointer $(sanitize_flags)
 else
   # Level 3 where the compiler knows it, else 2.
   fortify := $(shell echo '__GNUC__ __clang_major__' | $(CC) -E -P -x c - 2>/dev/null | \
@@ -224,9 +228,12 @@ export BUILD CC
 export HEADER_FLAGS := -std=c17 $(WARNINGS)
 export BUILD_VARIANT := $(B)
 export TIDEMARK_BIN := $(TIDEMARK)
+# For scripts/sanitizers.py, which sees to it that no report is overlooked.
+export TIDEMARK_SANITIZE := $(if $(sanitize),$(san_list))
+export TIDEMARK_SANITIZE_FLAGS := $(strip $(sanitize_flags))
 
 # The sanitizers add variables of their own to the objects, so there only the sources are judged.
-style := scripts/check-style $(if $(strip $(sanitize)),,--objects $(B)/obj/src)
+style := scripts/check-style $(if $(sanitize),,--objects $(B)/obj/src)
 
 CHECK_STEPS = \
   'layers: scripts/check-layers' \
@@ -234,17 +241,19 @@ CHECK_STEPS = \
   'headers: scripts/check-headers' \
   'style: $(style)' \
   'style-self: scripts/check-style --self-test' \
+  $(if $(sanitize),'sanitizers-self: scripts/sanitizers.py --self-test') \
   'unit: scripts/run-unit $(TESTS)' \
   'sim: $(SIM) run --seeds $(CHECK_SEEDS)' \
   'sim-seeds: $(SIM) seeds $(sort $(wildcard test/seeds/*.txt))'
 check_needs := $(TIDEMARK) $(TESTS) $(SIM)
+syntax := $(if $(sanitize),,clang-syntax)
 
 .PHONY: check
 check: $(check_needs) ## the one door, two minutes: build, layers, headers, style, unit, 200 seeds
 	@scripts/run-steps --results $(B)/results $(CHECK_STEPS)
 
 .PHONY: test
-test: deps $(check_needs) clang-syntax ## install what is missing, check, integration tests
+test: deps $(check_needs) $(syntax) ## install what is missing, check, integration tests
 	@scripts/run-steps --results $(B)/results $(CHECK_STEPS) 'integration: test/integration/run'
 
 .PHONY: layers headers style unit integration

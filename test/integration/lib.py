@@ -20,7 +20,9 @@ A test is an executable file test/integration/test_<what>.py:
         run(a_write_survives_kill_9)
 
 test/integration/run gives each file a fresh TMPDIR and TIDEMARK_BIN, and removes what is left. A
-file can be started by hand too. Only the standard library is used. Nothing waits without bound.
+file can be started by hand too. Only the standard library is used. Nothing waits without bound; the
+bounds go through patience(), because a server built with sanitizers is slow. A report of a
+sanitizer, about any process, makes the function fail in which it was written.
 """
 import atexit
 import os
@@ -37,6 +39,8 @@ import traceback
 
 from resp import (Client, ConnectionClosed, ProtocolError, Push, ReplyError,  # noqa: F401
                   SetReply, Verbatim, encode_command)
+# Its folder: see resp.py.
+from sanitizers import Reports, environment, patience, without_leak_check  # noqa: F401
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SKIPPED = 77  # the exit status of a test that cannot run here
@@ -74,6 +78,7 @@ def expect_error(reply, code):
 
 def wait_until(condition, timeout=10.0, what="the condition", pause=0.02):
     """Calls condition() until it is true, returns its value; a Failure when that takes too long."""
+    timeout = patience(timeout)
     end = time.monotonic() + timeout
     while True:
         value = condition()
@@ -163,8 +168,8 @@ def binary():
 def tidemark(*arguments, timeout=60.0, status=0):
     """Runs a command of the tidemark program and returns its standard output as text."""
     done = subprocess.run([binary(), *map(str, arguments)], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
-                          check=False)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=patience(timeout), check=False)
     if status is not None and done.returncode != status:
         raise Failure(f"tidemark {' '.join(map(str, arguments))}: status {done.returncode}, "
                       f"expected {status}\n{done.stderr.decode('utf-8', 'replace')}")
@@ -228,6 +233,7 @@ class Process:
         return reply == "PONG" or (isinstance(reply, ReplyError) and reply.code == "NOAUTH")
 
     def wait_ready(self, timeout=30.0):
+        timeout = patience(timeout)
         end = time.monotonic() + timeout
         while not self.answers():
             if not self.is_running():
@@ -240,6 +246,7 @@ class Process:
 
     def wait_exit(self, timeout=30.0):
         """Waits for it to end and returns its status (negative: a signal)."""
+        timeout = patience(timeout)
         try:
             status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -327,6 +334,19 @@ class StockRedis(Process):
 
 # ---- Running -------------------------------------------------------------------------------------
 
+if "TIDEMARK_RUNNER" not in os.environ:
+    os.environ.update(environment(temp_folder("reports")))
+_reports = Reports(os.environ.get("TIDEMARK_REPORTS"))
+
+
+def expect_no_reports():
+    """No sanitizer has written anything since the last call."""
+    found = _reports.new()
+    if found:  # the runner shows what was written
+        raise Failure("a sanitizer has reported something"
+                      + ("" if "TIDEMARK_RUNNER" in os.environ else f":\n{found}"))
+
+
 def run(*tests):
     """Runs the functions one after the other, ends the program. Arguments choose by part of name.
 
@@ -342,7 +362,10 @@ def run(*tests):
             continue
         start = time.monotonic()
         try:
-            test()
+            try:
+                test()
+            finally:
+                expect_no_reports()
         except Exception:  # pylint: disable=broad-exception-caught
             traceback.print_exc(file=sys.stdout)
             print(f"  FAILED {test.__name__} ({time.monotonic() - start:.1f} s)", flush=True)

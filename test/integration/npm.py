@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from lib import ROOT, Server, require_command, skip, temp_folder
+from lib import ROOT, Server, expect_no_reports, patience, require_command, skip, temp_folder
 
 NODE = os.path.join(ROOT, "test/integration/node")
 INSTALL_SECONDS_MAX = 180
@@ -57,7 +57,8 @@ def run_program(name):
     with Server() as server:
         program = subprocess.Popen(  # pylint: disable=consider-using-with
             ["node", name], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "TIDEMARK_PORT": str(server.port)})
+            env={**os.environ, "TIDEMARK_PORT": str(server.port),
+                 "TIDEMARK_SLOWNESS": str(patience(1))})
         for line in program.stdout:
             if line != "KILL\n":
                 print(line, end="", flush=True)
@@ -66,7 +67,8 @@ def run_program(name):
             server.start()
             program.stdin.write("STARTED\n")
             program.stdin.flush()
-        status = program.wait(60)
+        status = program.wait(patience(60))
+    expect_no_reports()
     if status != 0:
         print(f"{name} ended with status {status}")
         print("0 passed, 1 failed" if status < 0 else "")

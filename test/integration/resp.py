@@ -13,9 +13,15 @@
 Replies as Python values: simple string -> str, bulk string -> bytes, integer and big number -> int,
 null -> None, array -> list, map -> dict, set -> SetReply (a list), double -> float, boolean ->
 bool, verbatim string -> Verbatim (bytes with a format), push -> Push (a list), error -> ReplyError.
-Pushes that come while a reply is awaited are put into client.pushes. The timeout bounds each wait.
+Pushes that come while a reply is awaited are put into client.pushes. The timeout bounds each wait;
+with a sanitized server it is longer than what is said.
 """
+import os
 import socket
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts"))
+from sanitizers import patience  # noqa: E402 (found by the line above)
 
 
 class ReplyError(Exception):
@@ -73,6 +79,7 @@ class Client:
     """One connection, over TCP or (path=...) a Unix socket."""
 
     def __init__(self, port=None, host="127.0.0.1", path=None, timeout=10.0):
+        timeout = patience(timeout)
         if path is not None:
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.socket.settimeout(timeout)
@@ -94,7 +101,7 @@ class Client:
         self.socket.close()
 
     def set_timeout(self, seconds):
-        self.socket.settimeout(seconds)
+        self.socket.settimeout(patience(seconds))
 
     # ---- Commands ----
 
@@ -176,7 +183,7 @@ class Client:
 
     def is_closed(self, seconds=10.0):
         """True when the other side closes within that time; what it sends is dropped."""
-        self.socket.settimeout(seconds)
+        self.socket.settimeout(patience(seconds))
         try:
             while True:
                 self._fill()

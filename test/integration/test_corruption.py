@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 
-from lib import (Failure, Server, ServerDied, binary, expect, expect_true, run, tidemark,
+from lib import (Failure, Server, ServerDied, binary, expect, expect_true, patience, run, tidemark,
                  wait_until)
 from storm import Writer
 
@@ -106,7 +106,7 @@ def check_refused(server, name, low, high):
 
 
 def tidemark_error(*arguments):
-    done = subprocess.run([binary(), *arguments], stdin=subprocess.DEVNULL, timeout=60,
+    done = subprocess.run([binary(), *arguments], stdin=subprocess.DEVNULL, timeout=patience(60),
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     return done.stderr.decode("utf-8", "replace")
 

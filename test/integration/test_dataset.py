@@ -15,8 +15,8 @@ import subprocess
 import sys
 import time
 
-from lib import (ROOT, Failure, Server, expect, expect_true, require_command, run, temp_folder,
-                 tidemark, wait_until)
+from lib import (ROOT, Failure, Server, expect, expect_true, patience, require_command, run,
+                 temp_folder, tidemark, wait_until)
 
 RECORDS = int(os.environ.get("TIDEMARK_RECORDS", "60000"))
 KILLS = int(os.environ.get("TIDEMARK_DATASET_KILLS", "3"))
@@ -28,8 +28,8 @@ SMALL = {"log_segment_size": "4m", "flush_budget_min": "2m", "flush_budget_max":
 def program(*arguments, stdin=None, status=0):
     """Runs a program of tools/ or of Redis; returns its output."""
     done = subprocess.run([str(a) for a in arguments], stdin=stdin or subprocess.DEVNULL, cwd=ROOT,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE,
-                          check=False)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=patience(PATIENCE), check=False)
     text = done.stdout.decode("utf-8", "replace")
     if done.returncode != status:
         name = " ".join(str(a) for a in arguments[:2])
@@ -103,7 +103,7 @@ def start_loading(server, record, *more):
 
 def finish(loader, status):
     try:
-        said, _ = loader.communicate(timeout=PATIENCE)
+        said, _ = loader.communicate(timeout=patience(PATIENCE))
     except subprocess.TimeoutExpired:
         loader.kill()
         loader.communicate()

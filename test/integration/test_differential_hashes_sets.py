@@ -15,13 +15,13 @@ import random
 import time
 from collections import Counter
 
-from lib import Failure, ReplyError, Server, StockRedis, require_command, run
+from lib import Failure, ReplyError, Server, StockRedis, patience, require_command, run
 from resp import Client
 
 SEED = int(os.environ.get("TIDEMARK_SEED", "1"))
 ROUNDS = int(os.environ.get("TIDEMARK_ROUNDS", "150"))  # of BATCH commands
 BATCH = 100
-SECONDS_MAX = 14.0  # for each protocol
+SECONDS_MAX = patience(14.0)  # for each protocol
 LARGE_INT = 9223372036854775807
 
 KEYS = ["h1", "h2", "h3", "s1", "s2", "s3", "s4", "l1", "z1", "str", "none"]

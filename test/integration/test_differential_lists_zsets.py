@@ -16,11 +16,12 @@ import select
 import time
 
 from commands_lists_zsets import KEYS, Commands, Scenes
-from lib import Failure, ReplyError, Server, StockRedis, require_command, run, wait_until
+from lib import (Failure, ReplyError, Server, StockRedis, patience, require_command, run,
+                 wait_until)
 from resp import Client
 
 SEED = int(os.environ.get("TIDEMARK_SEED", "1"))
-SECONDS_MAX = float(os.environ.get("TIDEMARK_SECONDS", "8"))  # for each protocol
+SECONDS_MAX = float(os.environ.get("TIDEMARK_SECONDS", patience(8)))  # for each protocol
 BATCHES_MAX = 150 if "TIDEMARK_SECONDS" not in os.environ else 10 ** 9
 BATCH = 100
 NULL_ARRAY = "(null array)"
@@ -249,7 +250,7 @@ class Waiters:
 
     def served(self, wanted):
         """The replies since the last call, by client; gives them time until `wanted` are served."""
-        replies, end = {}, time.monotonic() + 5
+        replies, end = {}, time.monotonic() + patience(5)
         while time.monotonic() < end:
             for name, client in list(self.waiting.items()):
                 if self.is_answered(client):

@@ -13,13 +13,13 @@ import os
 import random
 import time
 
-from lib import Failure, Server, StockRedis, require_command, run
+from lib import Failure, Server, StockRedis, patience, require_command, run
 from resp import Client
 
 SEED = int(os.environ.get("TIDEMARK_SEED", "1"))
 ROUNDS = int(os.environ.get("TIDEMARK_ROUNDS", "150"))  # of BATCH commands
 BATCH = 60
-SECONDS_MAX = 16.0  # for each protocol
+SECONDS_MAX = patience(16.0)  # for each protocol
 DATABASES = 3
 LARGE = 9223372036854775807
 
@@ -254,6 +254,8 @@ class Commands:
             lambda: ["SWAPDB", self.dice.randrange(DATABASES), self.dice.randrange(DATABASES)],
             lambda: ["SWAPDB", self.dice.choice([0, "x", 16, -1]), self.dice.choice([0, "y", 16])],
             lambda: ["SELECT", self.dice.randrange(DATABASES)],
+            lambda: ["SELECT", self.dice.choice([16, -1, "abc", 2147483648, -2147483649,
+                                                 99999999999999999999])],
             lambda: ["FLUSHDB", *self.dice.choice([[], ["SYNC"], ["ASYNC"], ["x"]])],
             lambda: ["FLUSHALL", *self.dice.choice([["x"], ["SYNC", "ASYNC"]])],
         ])()

@@ -7,7 +7,7 @@ import re
 import subprocess
 import time
 
-from lib import ROOT, Server, expect, expect_error, expect_true, require_command, run
+from lib import ROOT, Server, expect, expect_error, expect_true, patience, require_command, run
 
 SECTIONS = ("Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Modules",
             "Cluster", "Keyspace", "Tidemark")
@@ -15,8 +15,9 @@ SECTIONS = ("Server", "Clients", "Memory", "Persistence", "Stats", "Replication"
 
 def cli(server, *words, stdin=b""):
     require_command("redis-cli")
-    done = subprocess.run(["redis-cli", "-p", str(server.port), *words], input=stdin, timeout=60,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(["redis-cli", "-p", str(server.port), *words], input=stdin,
+                          timeout=patience(60), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False)
     text = done.stdout.decode("utf-8", "replace")
     expect(done.returncode, 0, f"redis-cli {' '.join(words)}: {text}")
     return text
@@ -58,7 +59,8 @@ def the_session_of_the_readme():
         lines = "".join(line + "\n" for line, _ in pairs).encode()
         require_command("redis-cli")
         said = subprocess.run(["redis-cli", "--no-raw", "-p", str(server.port)], input=lines,
-                              timeout=60, stdout=subprocess.PIPE, check=False).stdout.decode()
+                              timeout=patience(60), stdout=subprocess.PIPE,
+                              check=False).stdout.decode()
         shown = [part.strip() for _, answer in pairs for part in answer.strip().splitlines()]
         answers = [part.strip() for part in said.strip().splitlines()]
         expect(answers, shown, "README's session")
@@ -78,7 +80,7 @@ def the_default_set_of_redis_benchmark_runs():
     with Server() as server:
         done = subprocess.run(["redis-benchmark", "-p", str(server.port), "-q", "-n", "2000"],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=200, check=False)
+                              stderr=subprocess.STDOUT, timeout=patience(200), check=False)
         text = done.stdout.decode("utf-8", "replace").replace("\r", "\n")
         expect(done.returncode, 0, text[-2000:])
         rates = re.findall(r"^([A-Z_]+[^:\n]*): [\d.]+ requests per second", text, re.MULTILINE)

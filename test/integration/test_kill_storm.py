@@ -12,7 +12,7 @@ import os
 import random
 import time
 
-from lib import Server, expect, expect_true, run, tidemark
+from lib import Server, expect, expect_true, patience, run, tidemark
 from storm import Mark, Writer
 
 KILLS = int(os.environ.get("TIDEMARK_KILLS", "25"))
@@ -31,7 +31,7 @@ def start_again(server, dice):
     """Now and then it is killed while it starts, also more than once."""
     while dice.random() < 0.3:
         server.start(wait=False)
-        time.sleep(dice.random() * 0.06)
+        time.sleep(dice.random() * patience(0.06))
         server.kill()
     server.start()
 

@@ -14,8 +14,10 @@ import subprocess
 import time
 
 from lib import (ConnectionClosed, Failure, Server, ServerDied, expect, expect_true, run, skip,
-                 strace_works, temp_folder, wait_until)
+                 strace_works, temp_folder, wait_until, without_leak_check)
 from storm import Writer
+
+os.environ.update(without_leak_check())  # strace is there when the servers end
 
 LOG_SYNC_FAILED = 4
 SLOW_US = 4000

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The npm package `redis` (node-redis) against tidemark, in RESP2 and RESP3.
 import { createClient, WatchError } from 'redis';
-import { assert, killAndStart, port, run, until, sleep } from './harness.mjs';
+import { SLOWNESS, assert, killAndStart, port, run, sleep, until } from './harness.mjs';
 
 function client(options = {}) {
   const made = createClient({
@@ -151,9 +151,10 @@ const tests = {
   },
   async 'acked data is there after kill -9 and the client comes back by itself'() {
     // This client can meet the dying listener, be reset while it connects, and then take itself for
-    // ready for ever: its own race. So it has three kills to come back from one.
+    // ready for ever: its own race, and likelier the longer a process takes to die. So it has three
+    // kills to come back from one.
     let cameBack = false;
-    for (let round = 0; round < 3 && !cameBack; round++) {
+    for (let round = 0; round < 3 * SLOWNESS && !cameBack; round++) {
       await main.set('acked', `yes ${round}`);
       const writes = [];
       for (let i = 0; i < 200; i++) writes.push(main.rPush(`log ${round}`, String(i)));
