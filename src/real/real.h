@@ -37,8 +37,8 @@ struct real_options {
 };
 
 /* Makes the loop and its seams and fills *out, which is good until real_world_close. SIGPIPE and
- * SIGXFSZ are ignored and the limit of open files is raised as far as it goes, both for the
- * process. On failure *world is NULL. */
+ * SIGXFSZ are ignored, the limit of open files is raised as far as it goes, and free() merges small
+ * chunks at once, all for the process. On failure *world is NULL. */
 MUST_USE enum err real_world_open(struct real_world **world, const struct real_options *options,
                                   struct world *out, struct why *why);
 /* Runs turns until real_world_stop, whose turn is finished first. May be called again. */

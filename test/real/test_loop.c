@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Turns, timers, deferred tasks, signals, entropy, trace. */
+#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -271,6 +272,17 @@ TEST(real_loop, sigterm_and_sigint_are_told_and_sigpipe_is_ignored)
         assert_int_equal(test.number, numbers[i]);
         test.number = 0;
     }
+    real_world_close(test.real);
+}
+
+TEST(real_loop, freed_chunks_are_merged_at_once_however_small)
+{
+    struct loop_test test;
+    begin(&test);
+    void *chunks[64]; /* more of one size than a thread's cache holds */
+    for (size_t i = 0; i < 64; i++) chunks[i] = memory_alloc(1);
+    for (size_t i = 0; i < 64; i++) memory_free(chunks[i]);
+    assert_int_equal(mallinfo2().smblks, 0);
     real_world_close(test.real);
 }
 
