@@ -21,7 +21,7 @@ enum {
     NODE_FLUSH_RETRY_US = 1000 * 1000,
     /* A flush begins when a crash would leave so much to replay. Past the second figure entries
        wait for the flush that is under way: this bounds every start. */
-    NODE_REPLAY_US = 200 * 1000,
+    NODE_REPLAY_US = 250 * 1000,
     NODE_REPLAY_US_MAX = 500 * 1000,
     /* What a replay takes to apply an entry, and for the record that it has to read first, as
        assumed until it is measured (two cores, 10 million keys); and bounds of the second. */

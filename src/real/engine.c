@@ -25,13 +25,12 @@
 
 enum {
     ENGINE_BLOCK_BYTES = 8 * 1024,
-    ENGINE_SMALL_CACHE_BYTES = 64 << 20,
     ENGINE_METADATA_BLOCK_BYTES = 16 * 1024, /* of index and filter partitions */
     ENGINE_BLOOM_BITS = 10,
     ENGINE_CACHE_SHARD_BITS = 4,
     /* A run is small, so that a crash leaves little to replay; and a merge of many runs rewrites no
      * more than a merge of few. Each costs a read one more look into a filter. */
-    ENGINE_LEVEL0_TRIGGER = 16,
+    ENGINE_LEVEL0_TRIGGER = 12,
     ENGINE_LEVEL0_NEVER = 1000, /* the flush waits (engine_run.c), not whoever probes the health */
     ENGINE_MEMTABLE_BYTES = 64 * 1024, /* stays empty */
     ENGINE_INFO_LOG_BYTES = 1 << 20,
@@ -113,16 +112,14 @@ static void engine_table_options(struct engine *engine, uint64_t cache_bytes)
     rocksdb_block_based_options_set_filter_policy(
         table, rocksdb_filterpolicy_create_bloom_full(ENGINE_BLOOM_BITS));
     rocksdb_block_based_options_set_whole_key_filtering(table, 1);
-    /* Index and filter count against the cache. Whole filters answer "not here" in one probe a
-     * file, which is what a replay asks most; in a small cache they (about a MiB a file) would push
-     * everything else out, so there they are read in partitions under a pinned top. */
-    bool small = cache_bytes < ENGINE_SMALL_CACHE_BYTES;
+    /* Index and filter count against the cache, and are read in partitions under a pinned top: the
+     * whole filter of a file of small records has several MiB, which a read of one record would
+     * wait for, and which would push everything else out. */
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
     rocksdb_block_based_options_set_index_type(
-        table, small ? rocksdb_block_based_table_index_type_two_level_index_search
-                     : rocksdb_block_based_table_index_type_binary_search);
-    rocksdb_block_based_options_set_partition_filters(table, small ? 1 : 0);
+        table, rocksdb_block_based_table_index_type_two_level_index_search);
+    rocksdb_block_based_options_set_partition_filters(table, 1);
     rocksdb_block_based_options_set_metadata_block_size(table, ENGINE_METADATA_BLOCK_BYTES);
     rocksdb_block_based_options_set_pin_top_level_index_and_filter(table, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);

@@ -43,7 +43,7 @@
 #include "real/engine_sweep.h"
 
 enum {
-    ENGINE_LEVEL0_HIGH = 32,    /* wait for compaction before a run makes it more */
+    ENGINE_LEVEL0_HIGH = 24,    /* wait for compaction before a run makes it more */
     ENGINE_LEVEL0_WAITS = 3000, /* x 10 ms */
     ENGINE_SPACE_MARGIN_BYTES = 2 << 20,
 };

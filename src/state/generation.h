@@ -64,7 +64,7 @@ struct generation {
     size_t tail_max;       /* the longest tail there was in a strand */
     uint64_t record_bytes; /* of listed key records */
     uint64_t strand_bytes;
-    uint64_t cells; /* of the strands */
+    uint64_t cells;        /* of the strands */
     uint64_t replay_bytes; /* payloads and a share for each entry: what a crash has to replay */
     struct mark mark;      /* of the newest entry in it */
     struct prefix *ranges; /* what its flush removes from the store at once */

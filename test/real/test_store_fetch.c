@@ -180,7 +180,7 @@ TEST(real_store_fetch, a_store_that_was_opened_compacts_from_its_first_flush_on)
     assert_true(atomic_load(&engine_of(test.store)->careful));
     for (int i = 0; i < 24; i++) write_keys(&test, 0, 100, 1, "value");
     struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
-    for (int i = 0; i < 1000 && level0(test.store) > 16; i++) (void)nanosleep(&pause, NULL);
-    assert_in_range(level0(test.store), 0, 16);
+    for (int i = 0; i < 1000 && level0(test.store) > 12; i++) (void)nanosleep(&pause, NULL);
+    assert_in_range(level0(test.store), 0, 12);
     end(&test);
 }

@@ -34,8 +34,8 @@ struct memory_store {
     size_t reads; /* that would rather not wait: gets, and moves of cursors */
     size_t pendings, gets, cursors, ranges, flushes;
     size_t open_cursors;
-    size_t wants; /* ranges, in warms */
-    size_t fetched; /* keys, in fetches */
+    size_t wants;        /* ranges, in warms */
+    size_t fetched;      /* keys, in fetches */
     struct buffer asked; /* the store keys of all gets: size le32, bytes */
 };
 
