@@ -69,7 +69,7 @@ static void node_status(struct service *service, struct service_status *out)
         .batches = stats.batches,
         .entries = stats.entries,
         .calls_waiting = node->order_count,
-        .waiters = node->waiters.count,
+        .waiters = node->waiters.waiting,
         .expired_keys = node->expired_keys,
         .low_space = node_is_low(node),
         .clock_jump_ms = hlc_jump_ms(&node->hlc),

@@ -58,6 +58,7 @@ struct waiters {
     struct list all;
     struct list paused; /* struct ready */
     uint64_t count;
+    uint64_t waiting;   /* of them, those whose first attempt has found nothing */
     uint64_t entangled; /* of them: those whose attempt at a key matters to another key */
 };
 

@@ -97,6 +97,7 @@ static void waiter_free(struct node *node, struct waiter *waiter)
 {
     attempt_over(node, waiter, true);
     clock_timer_stop(node->world.clock, &waiter->timer);
+    if (waiter->tried) node->waiters.waiting--;
     waiters_remove(&node->waiters, waiter);
     buffer_release(&waiter->payload);
     memory_free(waiter);
@@ -232,6 +233,7 @@ void node_wait_applied(struct node *node, struct call *call, bool found)
     struct waiter *waiter = call->waiter;
     MUST(waiter != NULL && waiter->attempting);
     waiter->attempting = false;
+    if (!waiter->tried) node->waiters.waiting++;
     waiter->tried = true;
     if (!found) attempt_over(node, waiter, false);
     if (found || waiter->ending) {

@@ -82,8 +82,9 @@ struct service_status {
     uint64_t start_gap_entries, start_us;
     uint64_t log_bytes, store_bytes, memory_bytes, unflushed_bytes;
     uint64_t syncs, sync_us_total, sync_us_last, batches, entries;
-    uint64_t calls_waiting, waiters, expired_keys;
-    bool low_space; /* writes are refused until space returns */
+    uint64_t calls_waiting, expired_keys;
+    uint64_t waiters; /* calls that wait, their first attempt behind them */
+    bool low_space;   /* writes are refused until space returns */
     int64_t clock_jump_ms;
 };
 

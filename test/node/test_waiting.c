@@ -43,6 +43,28 @@ TEST(node_waiting, elements_go_to_those_who_wait_oldest_first_in_the_batch_that_
     bed_close(&bed);
 }
 
+static uint64_t waiters_now(struct bed *bed)
+{
+    struct service_status status;
+    struct service *service = node_service(bed->node);
+    service->ops->status(service, &status);
+    return status.waiters;
+}
+
+TEST(node_waiting, who_is_said_to_wait_has_its_place_in_line)
+{
+    struct bed bed;
+    bed_open(&bed);
+    struct asked *first = waits(&bed, "BLPOP k 0", 0);
+    assert_int_equal(waiters_now(&bed), 0); /* what is pushed now may still go to another */
+    bed_settle(&bed);
+    assert_int_equal(waiters_now(&bed), 1);
+    (void)does(&bed, "LPUSH k a");
+    expect_answer(first, "$k");
+    assert_int_equal(waiters_now(&bed), 0);
+    bed_close(&bed);
+}
+
 TEST(node_waiting, a_client_is_served_once_however_many_of_its_keys_are_filled)
 {
     struct bed bed;
