@@ -311,6 +311,7 @@ static void publish_later(struct pubsub *pubsub, enum channel_kind kind, struct 
 void pubsub_deliver(struct redis_face *face)
 {
     struct pubsub *pubsub = face->pubsub;
+    if (pubsub->waiting.size == 0) return;
     const uint8_t *at = pubsub->waiting.data, *end = at + pubsub->waiting.size;
     while (at < end) {
         enum channel_kind kind = (enum channel_kind)load_le32(at);
