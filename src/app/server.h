@@ -37,8 +37,8 @@ struct server_host {
 };
 
 /* Recovers the data and appends the first entry of this start; ready() follows. Blocks. `world`,
- * `config` and `host` are borrowed until server_close. On failure *server is NULL and `status` says
- * how to exit. */
+ * `config` and `host` are borrowed until server_close. On failure *server is NULL; the
+ * error says how to exit. */
 MUST_USE enum err server_open(struct server **server, const struct world *world,
                               struct config *config, struct server_host *host, struct why *why);
 /* Stops cleanly: no new clients, calls in flight answered, state flushed; then ended(). Twice is

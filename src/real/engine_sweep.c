@@ -117,7 +117,7 @@ static bool sweep_next(struct store_run *run, struct store_item *item)
 
 void sweep_open(struct sweep *sweep, const struct engine *engine, struct store_run *source)
 {
-    *sweep = (struct sweep){.run = {sweep_next}, .source = source, .engine = engine};
+    *sweep = (struct sweep){.run = {sweep_next}, .source = source};
     buffer_init(&sweep->bytes);
     while ((sweep->has_item = source->next(source, &sweep->item)) &&
            sweep->item.change == STORE_DELETE_RANGE) {

@@ -15,7 +15,6 @@ struct sweep {
     struct why why;
     enum err err; /* of reading the keys: the run has ended early and must not be used */
     struct store_run *source;
-    const struct engine *engine;
     struct buffer bytes;
     struct sweep_range *ranges; /* ascending, apart from each other */
     size_t range_count, range_capacity, at;
