@@ -33,8 +33,6 @@ enum {
     /* Entries that a replay shows the machine at once. */
     NODE_REPLAY_WINDOW_ENTRIES = 16384,
     NODE_REPLAY_WINDOW_BYTES = 4 << 20,
-    /* Buckets of the tables of waiters and watches. */
-    NODE_KEY_TABLE_BUCKETS = 1024,
 };
 
 #endif

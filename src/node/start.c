@@ -403,6 +403,7 @@ void node_close(struct node *node)
     free_order(node);
     free_parked(node);
     node_wait_forget(node);
+    watches_release(&node->watches);
     args_release(&node->scratch);
     args_release(&node->named_scratch);
     buffer_release(&node->proposals);

@@ -1,30 +1,76 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables by key: chained, with a fixed number of buckets. */
 #include "node/waiters.h"
 
 #include "base/checksum.h"
 #include "base/memory.h"
 #include "base/must.h"
 
-static uint64_t key_hash(uint8_t database, struct bytes key)
+/* --- Lines --- */
+
+/* What a line is found by; its name in the table are the bytes of this struct. */
+struct line_name {
+    uint8_t database;
+    struct bytes key;
+};
+
+static int line_compare(const void *object, struct bytes bytes)
 {
-    return checksum64(key, database);
+    const struct line *line = object;
+    const struct line_name *name = (const void *)bytes.data;
+    if (line->database != name->database) return line->database < name->database ? -1 : 1;
+    return bytes_compare(line->key, name->key);
 }
 
-static struct list *bucket_of(struct list *buckets, uint64_t hash)
+static uint64_t line_hash(uint8_t database, struct bytes key)
 {
-    return &buckets[hash % NODE_KEY_TABLE_BUCKETS];
+    return checksum64(key, database) >> (64 - TABLE_HASH_BITS);
 }
+
+static struct line *line_find(const struct table *lines, uint8_t database, struct bytes key)
+{
+    if (lines->count == 0) return NULL;
+    struct line_name name = {database, key};
+    return table_find(lines, line_hash(database, key), bytes_of(&name, sizeof name));
+}
+
+static struct line *line_get(struct table *lines, uint8_t database, struct bytes key)
+{
+    struct line_name name = {database, key};
+    uint64_t hash = line_hash(database, key);
+    struct line *line = table_find(lines, hash, bytes_of(&name, sizeof name));
+    if (line != NULL) return line;
+    line = memory_alloc(sizeof *line + key.size);
+    uint8_t *copy = (uint8_t *)(line + 1);
+    if (key.size > 0) memcpy(copy, key.data, key.size);
+    *line = (struct line){.hash = hash, .key = bytes_of(copy, key.size), .database = database};
+    list_init(&line->members);
+    table_insert(lines, hash, bytes_of(&name, sizeof name), line);
+    return line;
+}
+
+/* One of its members has gone, or it is not ready any more. */
+static void line_left(struct table *lines, struct line *line)
+{
+    if (!list_empty(&line->members) || line->ready != NULL) return;
+    table_remove(lines, line->hash, line);
+    memory_free(line);
+}
+
+/* --- Waiters --- */
 
 void waiters_init(struct waiters *waiters)
 {
-    for (size_t i = 0; i < NODE_KEY_TABLE_BUCKETS; i++) {
-        list_init(&waiters->buckets[i]);
-        list_init(&waiters->ready_buckets[i]);
-    }
+    table_init(&waiters->lines, line_compare);
     list_init(&waiters->all);
-    list_init(&waiters->paused);
-    waiters->count = waiters->entangled = 0;
+    list_init(&waiters->due);
+    waiters->count = waiters->waiting = waiters->entangled = 0;
+}
+
+void waiters_release(struct waiters *waiters)
+{
+    MUST(waiters->count == 0);
+    MUST(waiters->lines.count == 0);
+    table_release(&waiters->lines);
 }
 
 static bool is_entangled(const struct waiter *waiter)
@@ -35,15 +81,14 @@ static bool is_entangled(const struct waiter *waiter)
 void waiters_add(struct waiters *waiters, struct waiter *waiter, uint8_t database,
                  const struct bytes *keys, size_t count)
 {
+    list_init(&waiter->held);
     waiter->places_count = count;
     waiter->places = memory_zeroed(count == 0 ? 1 : count, sizeof *waiter->places);
     for (size_t i = 0; i < count; i++) {
         struct waiter_place *place = &waiter->places[i];
         place->waiter = waiter;
-        place->database = database;
-        place->key = keys[i];
-        place->hash = key_hash(database, keys[i]);
-        list_append(bucket_of(waiters->buckets, place->hash), &place->bucket);
+        place->line = line_get(&waiters->lines, database, keys[i]);
+        list_append(&place->line->members, &place->node);
     }
     list_append(&waiters->all, &waiter->all);
     waiters->count++;
@@ -53,7 +98,11 @@ void waiters_add(struct waiters *waiters, struct waiter *waiter, uint8_t databas
 void waiters_remove(struct waiters *waiters, struct waiter *waiter)
 {
     if (is_entangled(waiter)) waiters->entangled--;
-    for (size_t i = 0; i < waiter->places_count; i++) list_remove(&waiter->places[i].bucket);
+    list_move_all(&waiters->due, &waiter->held);
+    for (size_t i = 0; i < waiter->places_count; i++) {
+        list_remove(&waiter->places[i].node);
+        line_left(&waiters->lines, waiter->places[i].line);
+    }
     memory_free(waiter->places);
     waiter->places = NULL;
     waiter->places_count = 0;
@@ -64,31 +113,6 @@ void waiters_remove(struct waiters *waiters, struct waiter *waiter)
 
 /* --- Keys that were filled --- */
 
-static struct waiter *line_next(struct waiters *waiters, uint8_t database, struct bytes key,
-                                uint64_t hash, const char *but_not)
-{
-    struct list *bucket = bucket_of(waiters->buckets, hash);
-    for (struct list *at = bucket->next; at != bucket; at = at->next) {
-        struct waiter_place *place = CONTAINER_OF(at, struct waiter_place, bucket);
-        if (place->hash != hash || place->database != database) continue;
-        if (place->waiter->group == but_not || !bytes_equal(place->key, key)) continue;
-        return place->waiter;
-    }
-    return NULL;
-}
-
-static struct ready *ready_find(struct waiters *waiters, uint8_t database, struct bytes key,
-                                uint64_t hash)
-{
-    struct list *bucket = bucket_of(waiters->ready_buckets, hash);
-    for (struct list *at = bucket->next; at != bucket; at = at->next) {
-        struct ready *ready = CONTAINER_OF(at, struct ready, bucket);
-        if (ready->hash != hash || ready->database != database) continue;
-        if (bytes_equal(buffer_bytes(&ready->key), key)) return ready;
-    }
-    return NULL;
-}
-
 /* Where nobody is entangled, keys are served independently. */
 static void put_behind(const struct waiters *waiters, struct ready *ready, struct ready *last)
 {
@@ -98,38 +122,77 @@ static void put_behind(const struct waiters *waiters, struct ready *ready, struc
     ready->before = last;
 }
 
-void waiters_fill(struct waiters *waiters, uint8_t database, struct bytes key, struct ready **last)
+/* It was ready before. */
+static void fill_again(struct waiters *waiters, struct ready *ready)
 {
-    uint64_t hash = key_hash(database, key);
-    if (line_next(waiters, database, key, hash, NULL) == NULL) return;
-    struct ready *ready = ready_find(waiters, database, key, hash);
-    if (ready != NULL) {
-        if (ready->trying) ready->again = true;
-        else ready->missed = NULL;
+    if (ready->trying) {
+        ready->again = true;
+    } else if (ready->missed != NULL) { /* its next in line may be another now */
+        ready->missed = NULL;
+        list_remove(&ready->paused);
+        waiters_pause(waiters, ready);
+    }
+}
+
+static void line_fill(struct waiters *waiters, struct line *line, struct ready **last)
+{
+    if (line->ready != NULL) {
+        fill_again(waiters, line->ready);
         return;
     }
-    ready = memory_zeroed(1, sizeof *ready);
-    ready->hash = hash;
-    ready->database = database;
-    buffer_init(&ready->key);
-    buffer_append(&ready->key, key);
+    struct ready *ready = memory_zeroed(1, sizeof *ready);
+    ready->line = line;
+    line->ready = ready;
     list_init(&ready->paused);
-    list_append(bucket_of(waiters->ready_buckets, hash), &ready->bucket);
     put_behind(waiters, ready, *last);
     *last = ready;
     if (ready->before == NULL) waiters_pause(waiters, ready);
 }
 
-struct waiter *waiters_next(struct waiters *waiters, const struct ready *ready)
+void waiters_fill(struct waiters *waiters, uint8_t database, struct bytes key, struct ready **last)
 {
-    return line_next(waiters, ready->database, buffer_bytes(&ready->key), ready->hash,
-                     ready->missed);
+    struct line *line = line_find(&waiters->lines, database, key);
+    if (line != NULL) line_fill(waiters, line, last);
+}
+
+void waiters_fill_all(struct waiters *waiters)
+{
+    for (struct list *at = waiters->all.next; at != &waiters->all; at = at->next) {
+        struct waiter *waiter = CONTAINER_OF(at, struct waiter, all);
+        for (size_t i = 0; i < waiter->places_count; i++) {
+            struct ready *last = NULL;
+            line_fill(waiters, waiter->places[i].line, &last);
+        }
+    }
+}
+
+struct waiter *waiters_next(const struct ready *ready)
+{
+    const struct list *members = &ready->line->members;
+    for (struct list *at = members->next; at != members; at = at->next) {
+        struct waiter *waiter = CONTAINER_OF(at, struct waiter_place, node)->waiter;
+        if (waiter->group != ready->missed) return waiter;
+    }
+    return NULL;
 }
 
 void waiters_pause(struct waiters *waiters, struct ready *ready)
 {
     MUST(ready->before == NULL && !ready->trying);
-    list_append(&waiters->paused, &ready->paused);
+    list_append(&waiters->due, &ready->paused);
+}
+
+void waiters_hold(struct waiter *next, struct ready *ready)
+{
+    list_append(&next->held, &ready->paused);
+}
+
+void waiters_resume(struct waiters *waiters, struct waiter *waiter)
+{
+    struct list *first = list_first(&waiter->held);
+    if (first == NULL) return;
+    list_remove(first);
+    list_append(&waiters->due, first);
 }
 
 void waiters_part(struct waiters *waiters, struct ready *ready)
@@ -144,8 +207,8 @@ void waiters_part(struct waiters *waiters, struct ready *ready)
 void waiters_unready(struct waiters *waiters, struct ready *ready)
 {
     waiters_part(waiters, ready);
-    list_remove(&ready->bucket);
-    buffer_release(&ready->key);
+    ready->line->ready = NULL;
+    line_left(&waiters->lines, ready->line);
     memory_free(ready);
 }
 
@@ -153,31 +216,35 @@ void waiters_unready(struct waiters *waiters, struct ready *ready)
 
 void watches_init(struct watches *watches)
 {
-    for (size_t i = 0; i < NODE_KEY_TABLE_BUCKETS; i++) list_init(&watches->buckets[i]);
-    watches->count = 0;
+    table_init(&watches->lines, line_compare);
+}
+
+void watches_release(struct watches *watches)
+{
+    MUST(watches->lines.count == 0);
+    table_release(&watches->lines);
 }
 
 void watches_add(struct watches *watches, struct watch *watch)
 {
     watch->touched = false;
-    list_append(bucket_of(watches->buckets, key_hash(watch->database, watch->key)), &watch->node);
-    watches->count++;
+    list_append(&line_get(&watches->lines, watch->database, watch->key)->members, &watch->node);
 }
 
 void watches_remove(struct watches *watches, struct watch *watch)
 {
     if (watch->node.next == NULL || list_empty(&watch->node)) return;
+    struct list *next = watch->node.next;
     list_remove(&watch->node);
-    MUST(watches->count > 0);
-    watches->count--;
+    /* Who is left alone in a list is the list itself. */
+    if (list_empty(next)) line_left(&watches->lines, CONTAINER_OF(next, struct line, members));
 }
 
 void watches_touch(struct watches *watches, uint8_t database, struct bytes key)
 {
-    if (watches->count == 0) return;
-    struct list *bucket = bucket_of(watches->buckets, key_hash(database, key));
-    for (struct list *at = bucket->next; at != bucket; at = at->next) {
-        struct watch *watch = CONTAINER_OF(at, struct watch, node);
-        if (watch->database == database && bytes_equal(watch->key, key)) watch->touched = true;
+    struct line *line = line_find(&watches->lines, database, key);
+    if (line == NULL) return;
+    for (struct list *at = line->members.next; at != &line->members; at = at->next) {
+        CONTAINER_OF(at, struct watch, node)->touched = true;
     }
 }

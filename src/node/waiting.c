@@ -14,8 +14,9 @@
  *  - the keys of one entry are served one after the other, in the order in which it fills them, and
  *    so are those that a move fills then. A key that is filled again by another entry lets the next
  *    go first. Keys of several entries are served side by side.
- *  - a key whose next in line has an attempt under way *pauses*. All that pause are looked at again
- *    when an attempt has ended or a waiter has left.
+ *  - a key whose next in line has an attempt under way *pauses*: that waiter holds it, in the order
+ *    in which its keys were looked at. When the attempt has ended the first of them is looked at
+ *    again, and the others when that one's has; when the waiter has left, all are.
  * Attempts may turn out to be no-ops; none can be missed. A client joins the table when its first
  * attempt is appended, not when it is applied: nothing falls between. */
 #include "base/memory.h"
@@ -38,8 +39,7 @@ static void attempt_at(struct node *node, struct waiter *waiter, struct ready *r
 {
     struct buffer payload;
     buffer_init(&payload);
-    payload_put_serve(&payload, buffer_bytes(&waiter->payload), buffer_bytes(&ready->key),
-                      &node->scratch);
+    payload_put_serve(&payload, buffer_bytes(&waiter->payload), ready->line->key, &node->scratch);
     attempt(node, waiter, buffer_bytes(&payload));
     buffer_release(&payload);
     if (!waiter->attempting) return;
@@ -48,15 +48,20 @@ static void attempt_at(struct node *node, struct waiter *waiter, struct ready *r
     ready->trying = true;
 }
 
-/* False: it goes on pausing. */
+/* False: the log has no room for its attempt. */
 static bool serve_key(struct node *node, struct ready *ready)
 {
-    struct waiter *waiter = waiters_next(&node->waiters, ready);
+    struct waiter *waiter = waiters_next(ready);
     if (waiter == NULL) {
         waiters_unready(&node->waiters, ready);
         return true;
     }
-    if (waiter->tried && !waiter->attempting) attempt_at(node, waiter, ready);
+    if (!waiter->tried || waiter->attempting) {
+        waiters_hold(waiter, ready);
+        return true;
+    }
+    attempt_at(node, waiter, ready);
+    if (!ready->trying) waiters_resume(&node->waiters, waiter); /* there may be room for another */
     return ready->trying;
 }
 
@@ -65,11 +70,11 @@ static void serve(struct node *node)
 {
     struct list left, *first;
     list_init(&left);
-    while ((first = list_first(&node->waiters.paused)) != NULL) {
+    while ((first = list_first(&node->waiters.due)) != NULL) {
         list_remove(first);
         if (!serve_key(node, CONTAINER_OF(first, struct ready, paused))) list_append(&left, first);
     }
-    list_move_all(&node->waiters.paused, &left);
+    list_move_all(&node->waiters.due, &left);
 }
 
 /* Its further attempt, if it made one, is over. */
@@ -95,10 +100,10 @@ static void attempt_over(struct node *node, struct waiter *waiter, bool found)
 
 static void waiter_free(struct node *node, struct waiter *waiter)
 {
-    attempt_over(node, waiter, true);
     clock_timer_stop(node->world.clock, &waiter->timer);
     if (waiter->tried) node->waiters.waiting--;
     waiters_remove(&node->waiters, waiter);
+    attempt_over(node, waiter, true);
     buffer_release(&waiter->payload);
     memory_free(waiter);
 }
@@ -117,7 +122,7 @@ static void watch_key(struct payload_visit *visit, uint8_t database, struct byte
 
 void node_wait_named(struct node *node, struct bytes payload)
 {
-    if (node->watches.count == 0) return;
+    if (node->watches.lines.count == 0) return;
     struct fill_visit fill = {.visit.key = watch_key, .node = node};
     payload_visit_keys(payload, &node->named_scratch, &fill.visit);
 }
@@ -128,24 +133,13 @@ static void fill_key(struct payload_visit *visit, uint8_t database, struct bytes
     if (visit->fills) waiters_fill(&fill->node->waiters, database, key, &fill->last);
 }
 
-static void fill_all(struct waiters *waiters)
-{
-    for (struct list *at = waiters->all.next; at != &waiters->all; at = at->next) {
-        struct waiter *waiter = CONTAINER_OF(at, struct waiter, all);
-        for (size_t i = 0; i < waiter->places_count; i++) {
-            const struct waiter_place *place = &waiter->places[i];
-            struct ready *last = NULL;
-            waiters_fill(waiters, place->database, place->key, &last);
-        }
-    }
-}
-
 /* The keys that the entry may fill become ready, behind `last` or NULL. */
 static void note_filled(struct node *node, struct bytes payload, struct ready *last)
 {
     struct fill_visit fill = {.visit.key = fill_key, .node = node, .last = last};
     payload_visit_keys(payload, &node->scratch, &fill.visit);
-    if (fill.visit.everything) fill_all(&node->waiters); /* SWAPDB may have brought any key */
+    if (fill.visit.everything)
+        waiters_fill_all(&node->waiters); /* SWAPDB may have brought any key */
 }
 
 void node_wait_filled(struct node *node, struct bytes payload)
@@ -235,7 +229,10 @@ void node_wait_applied(struct node *node, struct call *call, bool found)
     waiter->attempting = false;
     if (!waiter->tried) node->waiters.waiting++;
     waiter->tried = true;
-    if (!found) attempt_over(node, waiter, false);
+    if (!found) {
+        waiters_resume(&node->waiters, waiter);
+        attempt_over(node, waiter, false);
+    }
     if (found || waiter->ending) {
         waiter_end(node, waiter, found ? CALL_ANSWERED : waiter->end);
     } else {
@@ -291,4 +288,5 @@ void node_wait_forget(struct node *node)
         waiter_free(node, CONTAINER_OF(first, struct waiter, all));
     }
     serve(node); /* nobody: what was ready is freed */
+    waiters_release(&node->waiters);
 }

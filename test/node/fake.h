@@ -75,10 +75,11 @@ static inline void fake_note(struct fake *fake, const char *word)
              size > 0 ? " " : "", word);
 }
 
-/* A pop from the first of args[1..last] that has elements. */
+/* A pop from the first of args[1..last] that has elements; a key with a long name never has. */
 static inline bool fake_pop(struct fake *fake, size_t last, struct reply *reply)
 {
     for (size_t i = 1; i <= last; i++) {
+        if (fake->args.at[i].size >= FAKE_NAME_BYTES) continue;
         struct fake_key *key = fake_key(fake, fake->args.at[i]);
         if (key->elements == 0) continue;
         key->elements--;

@@ -452,6 +452,25 @@ TEST(node_waiting, the_first_attempt_is_not_left_out_for_a_further_one_that_find
     bed_close(&bed);
 }
 
+TEST(node_waiting, a_key_whose_attempt_finds_no_room_does_not_hold_up_the_others_of_its_client)
+{
+    struct bed bed;
+    open_small(&bed);
+    char words[LONG_WAIT_BYTES + 1] = "BLPOP c ";
+    size_t size = strlen(words);
+    memset(words + size, 'x', LONG_WAIT_BYTES - size); /* a key */
+    memcpy(words + LONG_WAIT_BYTES - 4, " k 0", 5);
+    struct asked *wait = waits(&bed, words, 0);
+    bed_run(&bed, SIM_SECOND);
+    assert_string_equal(bed.fake.applied_words, "epoch blpop");
+    set_full(&bed, true);
+    fake_key(&bed.fake, bytes_text("k"))->elements++;
+    (void)does(&bed, "SWAPDB 0 1"); /* fills all: c is tried and has none, the long one pauses */
+    expect_answer(wait, "$k");
+    set_full(&bed, false);
+    bed_close(&bed);
+}
+
 TEST(node_waiting, one_that_ends_while_its_attempt_finds_no_room_leaves_its_turn_to_the_next)
 {
     for (unsigned way = 0; way < 3; way++) {

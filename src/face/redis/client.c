@@ -112,7 +112,6 @@ struct stream_owner *client_accepted(struct listener *listener, struct stream *s
     list_init(&client->resume);
     list_init(&client->dirty);
     list_init(&client->calls);
-    list_init(&client->watches);
     list_init(&client->subscriptions);
     list_init(&client->monitoring);
     transaction_init(client);

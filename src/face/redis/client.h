@@ -3,6 +3,7 @@
 #ifndef FACE_REDIS_CLIENT_H
 #define FACE_REDIS_CLIENT_H
 
+#include "base/table.h"
 #include "face/redis/limits.h"
 #include "face/redis/resp.h"
 #include "seam/net.h"
@@ -39,8 +40,7 @@ struct transaction {
 struct client_watch {
     struct watch watch;
     struct watched seen;
-    struct list link;   /* in client->watches */
-    struct list bucket; /* in client->watch_buckets */
+    struct list link; /* in client->watches */
     uint64_t hash;
     uint8_t *key; /* owned */
 };
@@ -104,8 +104,7 @@ struct client {
 
     struct transaction transaction;
     struct list watches;
-    uint32_t watches_count;
-    struct list *watch_buckets; /* NULL: it watches nothing */
+    struct table watched; /* the same, by {database, key} */
     struct later later;
 
     struct list subscriptions; /* struct subscription by its client link */

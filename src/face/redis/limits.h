@@ -30,7 +30,6 @@ enum {
     REDIS_UNAUTHENTICATED_BYTES_MAX = 1 << 20,
 
     REDIS_WATCHES_MAX = 1 << 16, /* keys that a client may watch */
-    REDIS_WATCH_BUCKETS = 256,
 
     /* The slow log: words of a command, bytes of a word; and what a call in flight keeps of its
      * payload. */

@@ -30,16 +30,37 @@ struct exec {
     bool muted; /* CLIENT REPLY */
 };
 
-void transaction_init(struct client *client)
+static void transaction_clear(struct client *client)
 {
     client->transaction = (struct transaction){.open = false};
     buffer_init(&client->transaction.queued);
 }
 
+/* The name of a watch in client->watched are the bytes of a struct watch with the same key. */
+static int watch_compare(const void *object, struct bytes name)
+{
+    const struct watch *a = &((const struct client_watch *)object)->watch;
+    const struct watch *b = (const void *)name.data;
+    if (a->database != b->database) return a->database < b->database ? -1 : 1;
+    return bytes_compare(a->key, b->key);
+}
+
+static uint64_t watch_hash(const struct watch *watch)
+{
+    return checksum64(watch->key, watch->database) >> (64 - TABLE_HASH_BITS);
+}
+
+void transaction_init(struct client *client)
+{
+    transaction_clear(client);
+    list_init(&client->watches);
+    table_init(&client->watched, watch_compare);
+}
+
 static void transaction_close(struct client *client)
 {
     buffer_release(&client->transaction.queued);
-    transaction_init(client);
+    transaction_clear(client);
 }
 
 static void watch_free(struct client *client, struct client_watch *watch)
@@ -47,8 +68,7 @@ static void watch_free(struct client *client, struct client_watch *watch)
     struct service *service = client->face->options.service;
     service->ops->unwatch(service, &watch->watch);
     list_remove(&watch->link);
-    list_remove(&watch->bucket);
-    client->watches_count--;
+    table_remove(&client->watched, watch->hash, watch);
     memory_free(watch->key);
     memory_free(watch);
 }
@@ -59,8 +79,8 @@ static void unwatch_all(struct client *client)
     while ((first = list_first(&client->watches)) != NULL) {
         watch_free(client, CONTAINER_OF(first, struct client_watch, link));
     }
-    memory_free(client->watch_buckets);
-    client->watch_buckets = NULL;
+    MUST(client->watched.count == 0);
+    table_release(&client->watched);
 }
 
 void transaction_drop(struct client *client)
@@ -362,36 +382,24 @@ static void exec_merge(struct client *client, struct exec *exec)
 
 /* --- WATCH --- */
 
-static bool is_watched(const struct client *client, struct bytes key, uint64_t hash)
+static bool is_watched(const struct client *client, struct bytes key)
 {
-    if (client->watch_buckets == NULL) return false;
-    const struct list *bucket = &client->watch_buckets[hash % REDIS_WATCH_BUCKETS];
-    for (struct list *at = bucket->next; at != bucket; at = at->next) {
-        const struct client_watch *watch = CONTAINER_OF(at, struct client_watch, bucket);
-        if (watch->hash == hash && watch->watch.database == client->database &&
-            bytes_equal(watch->watch.key, key)) {
-            return true;
-        }
-    }
-    return false;
+    struct watch like = {.database = client->database, .key = key};
+    return table_find(&client->watched, watch_hash(&like), bytes_of(&like, sizeof like)) != NULL;
 }
 
-static struct client_watch *watch_add(struct client *client, struct bytes key, uint64_t hash)
+static struct client_watch *watch_add(struct client *client, struct bytes key)
 {
     struct service *service = client->face->options.service;
-    if (client->watch_buckets == NULL) {
-        client->watch_buckets = memory_zeroed(REDIS_WATCH_BUCKETS, sizeof *client->watch_buckets);
-        for (size_t i = 0; i < REDIS_WATCH_BUCKETS; i++) list_init(&client->watch_buckets[i]);
-    }
     struct client_watch *watch = memory_zeroed(1, sizeof *watch);
     watch->key = memory_alloc(key.size + 1);
     if (key.size > 0) memcpy(watch->key, key.data, key.size);
-    watch->hash = hash;
     watch->watch.database = watch->seen.database = client->database;
     watch->watch.key = watch->seen.key = bytes_of(watch->key, key.size);
+    watch->hash = watch_hash(&watch->watch);
     list_append(&client->watches, &watch->link);
-    list_append(&client->watch_buckets[hash % REDIS_WATCH_BUCKETS], &watch->bucket);
-    client->watches_count++;
+    table_insert(&client->watched, watch->hash, bytes_of(&watch->watch, sizeof watch->watch),
+                 watch);
     service->ops->watch(service, &watch->watch);
     return watch;
 }
@@ -402,7 +410,7 @@ void face_WATCH(struct client *client, const struct args *args)
         answer_error(client, "ERR WATCH inside MULTI is not allowed");
         return;
     }
-    if (client->watches_count + args->count - 1 > REDIS_WATCHES_MAX) {
+    if (client->watched.count + args->count - 1 > REDIS_WATCHES_MAX) {
         answer_error(client, "ERR a connection cannot watch so many keys");
         return;
     }
@@ -412,9 +420,8 @@ void face_WATCH(struct client *client, const struct args *args)
     const struct command *observe = command_by_id(COMMAND_WATCH_OBSERVE);
     args_push(&observed, bytes_text(observe->name));
     for (size_t i = 1; i < args->count; i++) {
-        uint64_t hash = checksum64(args->at[i], client->database);
-        if (is_watched(client, args->at[i], hash)) continue; /* what was seen first counts */
-        args_push(&observed, watch_add(client, args->at[i], hash)->seen.key);
+        if (is_watched(client, args->at[i])) continue; /* what was seen first counts */
+        args_push(&observed, watch_add(client, args->at[i])->seen.key);
     }
     if (observed.count == 1) {
         answer_ok(client);
