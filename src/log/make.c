@@ -4,6 +4,9 @@
  * nothing that looks like a log, and a segment without a superblock is always damage. */
 #include "log/parts.h"
 
+#include "base/memory.h"
+#include "base/path.h"
+
 /* What is written, and where. */
 struct making {
     struct log_home home;
@@ -28,15 +31,10 @@ static enum err make_directory(struct log_home home, struct why *why)
     struct disk_request request = {.op = DISK_MAKE_DIR, .path = home.directory};
     enum err err = log_run(home.disk, &request, why);
     if (err != ERR_OK && err != ERR_EXISTS) return err;
-    struct log_path parent;
-    size_t length = strlen(home.directory);
-    memcpy(parent.text, home.directory, length + 1);
-    while (length > 0 && parent.text[length - 1] == '/') length--;
-    while (length > 0 && parent.text[length - 1] != '/') length--;
-    while (length > 1 && parent.text[length - 1] == '/') length--;
-    if (length == 0) parent.text[length++] = '.';
-    parent.text[length] = '\0';
-    return log_home_sync((struct log_home){home.disk, parent.text}, why);
+    char *parent = path_parent(home.directory);
+    err = log_home_sync((struct log_home){home.disk, parent}, why);
+    memory_free(parent);
+    return err;
 }
 
 /* Removes names of the given kind, or of every other kind of ours, durably. */

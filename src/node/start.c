@@ -10,40 +10,15 @@
  * log, a hole between them, another lineage at the mark. What was found beyond the recorded commit
  * stays in the log, unapplied, until our own epoch entry has committed (with one copy: at once). */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/path.h"
 #include "base/plant.h"
 #include "node/internal.h"
 #include "node/replay.h"
 
 enum { SHARD_KEYS = 0 };
-
-static char *path_join(const char *directory, const char *name)
-{
-    size_t size = strlen(directory) + strlen(name) + 2;
-    char *path = memory_alloc(size);
-    snprintf(path, size, "%s/%s", directory, name);
-    return path;
-}
-
-/* The directory that holds `path`; owned by the caller. */
-static char *path_parent(const char *path)
-{
-    size_t size = strlen(path);
-    while (size > 1 && path[size - 1] == '/') size--;
-    while (size > 0 && path[size - 1] != '/') size--;
-    while (size > 1 && path[size - 1] == '/') size--;
-    if (size == 0) {
-        path = ".";
-        size = 1;
-    }
-    char *parent = memory_alloc(size + 1);
-    memcpy(parent, path, size);
-    parent[size] = 0;
-    return parent;
-}
 
 static enum err sync_parent(struct disk *disk, const char *path, struct why *why)
 {
@@ -318,7 +293,6 @@ static struct node *node_make(const struct world *world, const struct node_optio
     node->listener = listener;
     node->phase = NODE_OPENING;
     node->directory = path_join(options->directory, "");
-    node->directory[strlen(options->directory)] = 0;
     node->log_directory = path_join(options->directory, "keys/log");
     node->store_directory = path_join(options->directory, "keys/store");
     node->log_listener = (struct log_listener){node_log_advanced, node_log_failed};

@@ -13,13 +13,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
 #include "base/number.h"
+#include "base/path.h"
 #include "real/engine_files.h"
 #include "real/real.h"
 
@@ -232,14 +232,6 @@ static void engine_free(struct engine *engine)
 
 /* ---- Opening ---- */
 
-static char *path_join(const char *directory, const char *name)
-{
-    size_t size = strlen(directory) + 1 + strlen(name) + 1;
-    char *path = memory_alloc(size);
-    (void)snprintf(path, size, "%s/%s", directory, name);
-    return path;
-}
-
 /* By its column family: reads of many keys ask for its handle. */
 static rocksdb_t *engine_open_family(struct engine *engine, char **error)
 {
@@ -338,7 +330,6 @@ enum err engine_open(struct engine *engine, const char *path, bool create,
     if (state == ENGINE_ABSENT && mkdir(path, 0700) != 0 && errno != EEXIST)
         return why_fail(why, ERR_IO, "store: make %s: %s", path, strerror(errno));
     engine->path = path_join(path, "");
-    engine->path[strlen(path)] = '\0';
     engine->scratch = path_join(path, ENGINE_SCRATCH_NAME);
     engine->run = path_join(engine->scratch, ENGINE_RUN_NAME);
     buffer_init(&engine->clean.from);

@@ -5,13 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
 #include "base/must.h"
+#include "base/path.h"
 #include "real/engine_files.h"
 
 enum { RESERVE_BYTES_MIN = 8 << 20, RESERVE_SLACK_BYTES = 4 << 20 };
@@ -24,10 +23,8 @@ static uint64_t file_bytes(const char *path)
 
 void engine_reserve_init(struct engine_reserve *reserve, const char *directory, uint64_t most)
 {
-    size_t size = strlen(directory) + 1 + sizeof(ENGINE_RESERVE_NAME);
     reserve->directory = directory;
-    reserve->path = memory_alloc(size);
-    (void)snprintf(reserve->path, size, "%s/%s", directory, ENGINE_RESERVE_NAME);
+    reserve->path = path_join(directory, ENGINE_RESERVE_NAME);
     MUST(pthread_mutex_init(&reserve->lock, NULL) == 0);
     reserve->most = most;
     reserve->held = most > 0 ? file_bytes(reserve->path) : 0;

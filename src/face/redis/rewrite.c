@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/path.h"
 #include "face/redis/internal.h"
 
 enum rewrite_step {
@@ -45,9 +46,9 @@ struct rewrite {
     struct why why;
 };
 
-static char *text_make(const char *text, size_t size, const char *more)
+static char *text_make(const char *text, const char *more)
 {
-    size_t extra = strlen(more);
+    size_t size = strlen(text), extra = strlen(more);
     char *made = memory_alloc(size + extra + 1);
     memcpy(made, text, size);
     memcpy(made + size, more, extra + 1);
@@ -201,16 +202,14 @@ void rewrite_begin(struct client *client)
 {
     struct redis_face *face = client->face;
     const char *path = face->options.host->config_file;
-    const char *slash = strrchr(path, '/');
     struct rewrite *rewrite = memory_zeroed(1, sizeof *rewrite);
     rewrite->face = face;
     rewrite->client = client->id;
     buffer_init(&rewrite->old);
     buffer_init(&rewrite->text);
-    rewrite->path = text_make(path, strlen(path), "");
-    rewrite->second = text_make(path, strlen(path), ".rewrite");
-    rewrite->folder = slash == NULL ? text_make(".", 1, "")
-                                    : text_make(path, (size_t)(slash - path) + 1, "");
+    rewrite->path = text_make(path, "");
+    rewrite->second = text_make(path, ".rewrite");
+    rewrite->folder = path_parent(path);
     face->rewrite = rewrite;
     later_begin(client, NULL, 0, 0);
     rewrite_do(rewrite);
