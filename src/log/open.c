@@ -163,8 +163,15 @@ static struct log *log_new(const struct log_site *site, const struct log_options
     return log;
 }
 
-static void report(const struct log *log, const struct log_found *found)
+static void report(const struct log *log, const struct log_slots *slots,
+                   const struct log_found *found)
 {
+    for (unsigned i = 0; i < LOG_SUPERBLOCK_SLOTS; i++) {
+        if (slots->good[i]) continue;
+        trace_event(log->trace, TRACE_WARNING, "log", "superblock_healed",
+                    "shard=%" PRIu32 " slot=%s why=\"%s\"", log->options.shard, i == 0 ? "a" : "b",
+                    slots->what[i]);
+    }
     trace_event(log->trace, TRACE_NOTICE, "log", "opened",
                 "shard=%" PRIu32 " clean=%d first=%" PRIu64 " last=%" PRIu64 " durable=%" PRIu64
                 " committed=%" PRIu64 " copied=%" PRIu64 " torn_bytes=%" PRIu64
@@ -196,7 +203,7 @@ enum err log_open(struct log **out, const struct log_site *site, const struct lo
         log_recovery_report(&read, &recovery, found);
         found->fresh = read.superblock.incarnation == 0;
         found->incarnation = log->superblock.incarnation;
-        report(log, found);
+        report(log, &read.slots, found);
         log_check(log);
         log_space_watch(log);
         *out = log;

@@ -272,9 +272,11 @@ static enum err engine_open_here(struct engine *engine, bool make, struct why *w
     }
     if (engine->db == NULL) {
         /* What the operating system refuses is ERR_IO; a state that RocksDB cannot make sense of is
-         * corrupt. */
-        enum err err = engine_err(error, engine->path, why);
-        return err == ERR_NOT_FOUND || err == ERR_PENDING || err == ERR_SHUT ? ERR_CORRUPT : err;
+         * corrupt, and so is a file that another one names and that is not there. */
+        bool missing = starts_with(error, "IO error: No such file or directory");
+        enum err err = engine_err(error, missing ? "a file is missing" : engine->path, why);
+        if (err == ERR_NOT_FOUND || err == ERR_PENDING || err == ERR_SHUT) return ERR_CORRUPT;
+        return missing ? ERR_CORRUPT : err;
     }
     engine_files_drop_logs(engine->path);
     enum err err = engine_files_clear_scratch(engine->scratch, engine->run, why);

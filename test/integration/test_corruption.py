@@ -178,21 +178,19 @@ def a_damaged_segment_header_is_refused():
         serves_all(server, writer)
 
 
-def one_damaged_superblock_slot_is_survived_or_refused_and_both_are_refused():
+def one_damaged_superblock_slot_is_made_good_and_told_and_both_are_refused():
     with stopped(**SMALL) as server:
         writer = written(server)
         slots = sorted(glob.glob(os.path.join(log_of(server), "*.superblock")))
         expect(len(slots), 2, "superblock slots")
         for path in slots:
             flip(path, 100)
-            try:
-                server.start()
-                with server.client() as client:
-                    writer.check(client)
-                server.stop()
-            except ServerDied as died:
-                expect_true(died.status in (REFUSED, CORRUPT), "a refusal is 2 or 3")
-                flip(path, 100)
+            size = len(server.log_text())
+            serves_all(server, writer)
+            expect(server.stop(), 0, "exit status")
+            said = f'warning log superblock_healed shard=0 slot={path[-len("a.superblock")]} '
+            expect_true(f'{said}why="damaged superblock"' in server.log_text()[size:],
+                        f"the log says {said}")
         slots = sorted(glob.glob(os.path.join(log_of(server), "*.superblock")))
         for path in slots:
             flip(path, 100)
@@ -303,6 +301,51 @@ def a_lost_log_is_refused():
         serves_all(server, writer)
 
 
+def a_store_that_misses_a_file_or_has_a_damaged_one_is_refused_as_corrupt():
+    with stopped(**FLUSHING) as server:
+        writer = written(server, 6000)
+        store = os.path.join(server.data, "keys", "store")
+        manifest = glob.glob(os.path.join(store, "MANIFEST-*"))[0]
+        current = os.path.join(store, "CURRENT")
+        table = glob.glob(os.path.join(store, "*.sst"))[0]
+        away = os.path.join(server.folder, "away")
+        for path, words in ((manifest, "No such file"), (current, "no CURRENT file"),
+                            (table, "No such file")):
+            os.rename(path, away)
+            name = os.path.basename(path).split(".")[0]
+            tidemark("store", "digest", server.data, status=CORRUPT)
+            for said in (refused_start(server), tidemark_error("store", "digest", server.data)):
+                expect_true(name in said and words in said, f"{name} is named in {said!r}")
+            os.rename(away, path)
+        for path in (manifest, current):
+            middle = os.path.getsize(path) // 2
+            flip(path, middle)
+            refused_start(server)
+            flip(path, middle)
+        with open(current, "r+b") as file:
+            was = file.read()
+            for content in (b"MANIFEST-999999\n", was):
+                file.seek(0)
+                file.write(content)
+                file.flush()
+                if content != was:
+                    refused_start(server)
+        serves_all(server, writer)
+
+
+def a_store_that_cannot_be_read_is_not_called_corrupt():
+    with stopped(**FLUSHING) as server:
+        writer = written(server, 6000)
+        path = glob.glob(os.path.join(server.data, "keys", "store", "MANIFEST-*"))[0]
+        away = os.path.join(server.folder, "away")
+        os.rename(path, away)
+        os.mkdir(path)  # opens, but every read fails
+        expect(start_status(server), REFUSED, "exit status")
+        os.rmdir(path)
+        os.rename(away, path)
+        serves_all(server, writer)
+
+
 def a_lost_store_is_rebuilt_from_a_whole_log():
     with stopped(**SMALL) as server:
         writer = written(server, 500)
@@ -389,13 +432,15 @@ if __name__ == "__main__":
         damage_after_kill_9_is_refused,
         damage_in_the_last_batch_after_a_clean_stop_is_refused,
         a_damaged_segment_header_is_refused,
-        one_damaged_superblock_slot_is_survived_or_refused_and_both_are_refused,
+        one_damaged_superblock_slot_is_made_good_and_told_and_both_are_refused,
         torn_garbage_behind_the_end_is_cut,
         a_batch_copied_behind_the_end_is_not_believed,
         lost_segments_are_refused,
         the_newest_segment_lost_after_kill_9_is_refused,
         the_only_segment_lost_is_refused,
         a_lost_log_is_refused,
+        a_store_that_misses_a_file_or_has_a_damaged_one_is_refused_as_corrupt,
+        a_store_that_cannot_be_read_is_not_called_corrupt,
         a_lost_store_is_rebuilt_from_a_whole_log,
         a_lost_store_is_refused_when_the_log_was_trimmed,
         an_older_store_under_a_trimmed_log_is_refused,

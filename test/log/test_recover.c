@@ -116,6 +116,49 @@ TEST(log_recover, one_bad_superblock_slot_is_survived_and_made_good)
     }
 }
 
+struct healed_reader {
+    struct sim_reader base;
+    const char *words;
+    unsigned healed, as_said;
+};
+
+static void healed_line(struct sim_reader *base, const char *line)
+{
+    struct healed_reader *reader = CONTAINER_OF(base, struct healed_reader, base);
+    if (strstr(line, "superblock_healed") == NULL) return;
+    reader->healed++;
+    if (strstr(line, "warning") != NULL && strstr(line, reader->words) != NULL) reader->as_said++;
+}
+
+/* Starts, and crashes again. */
+static void healing_start(struct keeper *keeper, struct healed_reader *reader, const char *words)
+{
+    *reader = (struct healed_reader){.base.line = healed_line, .words = words};
+    sim_world_read(keeper->world, &reader->base);
+    assert_true(sim_node_start(keeper->node));
+    sim_world_read(keeper->world, NULL);
+    sim_node_crash(keeper->node, (struct sim_cut){SIM_KEEP_NOTHING, 1});
+}
+
+TEST(log_recover, a_superblock_slot_that_is_made_good_is_told_once)
+{
+    struct healed_reader reader;
+    struct keeper *keeper = damage_new(3, true);
+    healing_start(keeper, &reader, "");
+    assert_int_equal(reader.healed, 0);
+    flip(keeper, slot_path(1), 70);
+    healing_start(keeper, &reader, "shard=5 slot=b why=\"damaged superblock\"");
+    assert_int_equal(reader.healed, 1);
+    assert_int_equal(reader.as_said, 1);
+    assert_true(sim_disk_unlink(keeper_disk(keeper), slot_path(0)));
+    healing_start(keeper, &reader, "shard=5 slot=a why=\"missing\"");
+    assert_int_equal(reader.healed, 1);
+    assert_int_equal(reader.as_said, 1);
+    healing_start(keeper, &reader, "");
+    assert_int_equal(reader.healed, 0);
+    keeper_free(keeper);
+}
+
 TEST(log_recover, both_superblocks_bad_or_missing_is_refused_never_taken_for_zero)
 {
     struct keeper *keeper = damage_new(3, true);

@@ -313,7 +313,7 @@ TEST(real_store, opening_tells_absent_foreign_and_held_apart)
     end(&test);
 }
 
-TEST(real_store, a_store_without_its_current_file_or_a_table_is_corrupt)
+TEST(real_store, a_store_that_misses_a_file_is_corrupt)
 {
     struct store_test test;
     begin(&test, "/tmp");
@@ -327,10 +327,35 @@ TEST(real_store, a_store_without_its_current_file_or_a_table_is_corrupt)
     (void)snprintf(command, sizeof(command), "cd %s/store && mv ../*.sst .", test.place.path);
     assert_int_equal(system(command), 0);
     assert_int_equal(try_open(&test, "store", true), ERR_OK);
+    (void)snprintf(command, sizeof(command), "cd %s/store && mv MANIFEST-* ..", test.place.path);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(try_open(&test, "store", true), ERR_CORRUPT);
+    (void)snprintf(command, sizeof(command), "cd %s/store && mv ../MANIFEST-* .", test.place.path);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(try_open(&test, "store", true), ERR_OK);
     (void)snprintf(command, sizeof(command), "cd %s/store && rm CURRENT", test.place.path);
     assert_int_equal(system(command), 0);
     assert_int_equal(try_open(&test, "store", true), ERR_CORRUPT);
     end(&test);
+}
+
+/* A read that fails says nothing of what was written. */
+TEST(real_store, a_store_whose_file_cannot_be_read_is_not_called_corrupt)
+{
+    static const char *const files[] = {"CURRENT", "MANIFEST-*"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct store_test test;
+        begin(&test, "/tmp");
+        assert_int_equal(FLUSH(&test, put("a", "1")), ERR_OK);
+        test.store->ops->close(test.store);
+        test.store = NULL;
+        char command[256];
+        (void)snprintf(command, sizeof(command), "cd %s/store && f=$(echo %s) && rm $f && mkdir $f",
+                       test.place.path, files[i]);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(try_open(&test, "store", true), ERR_IO);
+        end(&test);
+    }
 }
 
 TEST(real_store, a_changed_byte_in_a_table_is_corruption_and_not_a_value)
