@@ -66,6 +66,7 @@ static void node_status(struct service *service, struct service_status *out)
         .syncs = stats.syncs,
         .sync_us_total = stats.sync_us_total,
         .sync_us_last = stats.sync_us_last,
+        .sync_us_worst = stats.sync_us_worst,
         .batches = stats.batches,
         .entries = stats.entries,
         .calls_waiting = node->order_count,

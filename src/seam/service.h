@@ -81,7 +81,7 @@ struct service_status {
     const char *start_outcome; /* the gate's word: "fresh", or "skip" (no image was needed) */
     uint64_t start_gap_entries, start_us;
     uint64_t log_bytes, memory_bytes, unflushed_bytes;
-    uint64_t syncs, sync_us_total, sync_us_last, batches, entries;
+    uint64_t syncs, sync_us_total, sync_us_last, sync_us_worst, batches, entries;
     uint64_t calls_waiting, expired_keys;
     uint64_t waiters; /* calls that wait, their first attempt behind them */
     bool low_space;   /* writes are refused until space returns */

@@ -30,6 +30,28 @@ TEST(log_write, what_is_appended_while_a_batch_flies_forms_the_next_one)
     keeper_free(keeper);
 }
 
+TEST(log_write, syncs_are_measured_the_last_the_longest_and_their_sum)
+{
+    struct keeper *keeper = keeper_new(1, LOG_ALWAYS);
+    assert_true(sim_node_start(keeper->node));
+    uint64_t worst = 0, total = 0;
+    bool fell = false;
+    for (unsigned i = 1; i <= 20; i++) {
+        burst(keeper, 1, 100);
+        keeper_wait(keeper);
+        struct log_stats stats;
+        log_stats(keeper->log, &stats);
+        assert_int_equal(stats.syncs, i);
+        total += stats.sync_us_last;
+        if (stats.sync_us_last > worst) worst = stats.sync_us_last;
+        fell = fell || stats.sync_us_last < worst;
+        assert_int_equal(stats.sync_us_total, total);
+        assert_int_equal(stats.sync_us_worst, worst);
+    }
+    assert_true(fell);
+    keeper_free(keeper);
+}
+
 TEST(log_write, the_owner_is_told_once_a_batch_and_never_from_inside_a_call)
 {
     struct keeper *keeper = keeper_new(1, LOG_ALWAYS);

@@ -176,14 +176,14 @@ static void section_tidemark(const struct info *info)
         "start_gap_entries:%" PRIu64 "\r\nstart_us:%" PRIu64 "\r\nlog_bytes:%" PRIu64
         "\r\nunflushed_bytes:%" PRIu64 "\r\nlog_batches:%" PRIu64 "\r\nlog_entries:%" PRIu64
         "\r\nlog_syncs:%" PRIu64 "\r\nlog_sync_us_mean:%" PRIu64 "\r\nlog_sync_us_last:%" PRIu64
-        "\r\nlog_sync_method:%s\r\nlog_sync_place:%s"
+        "\r\nlog_sync_us_worst:%" PRIu64 "\r\nlog_sync_method:%s\r\nlog_sync_place:%s"
         "\r\ncalls_in_order:%" PRIu64 "\r\nlow_space:%d\r\nclock_jump_ms:%" PRId64 "\r\n",
         status->mark.epoch.number, status->mark.epoch.copy, status->mode,
         durabilities[config_enum(info->face->options.config, CONFIG_DURABILITY)],
         status->start_outcome, status->start_gap_entries, status->start_us, status->log_bytes,
         status->unflushed_bytes, status->batches, status->entries, status->syncs, mean,
-        status->sync_us_last, method, place, status->calls_waiting, status->low_space ? 1 : 0,
-        status->clock_jump_ms);
+        status->sync_us_last, status->sync_us_worst, method, place, status->calls_waiting,
+        status->low_space ? 1 : 0, status->clock_jump_ms);
 }
 
 enum { SECTION_DEFAULT = 1, SECTION_ALL = 2 };

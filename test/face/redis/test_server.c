@@ -336,6 +336,21 @@ TEST(face_redis_server, statistics_count_commands_and_begin_anew)
     harness_close(h);
 }
 
+TEST(face_redis_server, info_tells_what_a_sync_of_the_log_took)
+{
+    struct harness *h = harness_open("");
+    struct stream *a = harness_connect(h);
+    h->service.status.syncs = 4;
+    h->service.status.sync_us_total = 4000;
+    h->service.status.sync_us_last = 700;
+    h->service.status.sync_us_worst = 2500;
+    harness_send(h, a, "INFO tidemark\r\n");
+    assert_int_equal(count_of(a, "\r\nlog_syncs:4\r\nlog_sync_us_mean:1000\r\n"
+                                 "log_sync_us_last:700\r\nlog_sync_us_worst:2500\r\n"),
+                     1);
+    harness_close(h);
+}
+
 TEST(face_redis_server, sections_of_info_are_chosen_by_name_and_come_once)
 {
     static const struct {
