@@ -8,6 +8,7 @@
     client.pipeline(["GET", "a"], ["GET", "b"])    all are sent, then all replies are read
     client.send("GET", "a"); client.receive()      the two halves
     client.send_bytes(b"*1\\r\\n$4\\r\\nPI")           what no client would send
+    client.receive_strings()                       an array of many strings, read at once
     client.hello(3)                                from now on RESP3
 
 Replies as Python values: simple string -> str, bulk string -> bytes, integer and big number -> int,
@@ -17,6 +18,7 @@ Pushes that come while a reply is awaited are put into client.pushes. The timeou
 with a sanitized server it is longer than what is said.
 """
 import os
+import re
 import socket
 import sys
 
@@ -163,6 +165,23 @@ class Client:
         if not isinstance(reply, Push):
             raise ProtocolError(f"a push was expected, not {reply!r}")
         return reply
+
+    def receive_strings(self):
+        """The next reply, an array of strings without line ends: many of them are read fast."""
+        line = self._line()
+        if line[:1] == b"-":
+            raise ReplyError(line[1:].decode("utf-8", "surrogateescape"))
+        if not re.fullmatch(rb"\*\d+", line):
+            raise ProtocolError(f"an array was expected, not {line[:40]!r}")
+        lines = 2 * int(line[1:])
+        while self._held.count(b"\r\n") < lines:
+            self._fill()
+        *parts, rest = bytes(self._held).split(b"\r\n", lines)
+        self._held[:] = rest
+        strings = parts[1::2]
+        if parts[::2] != [b"$%d" % len(string) for string in strings]:
+            raise ProtocolError(f"an array of {lines // 2} strings whose sizes are wrong")
+        return strings
 
     def receive_bytes(self, count):
         return self._take(count)
