@@ -25,7 +25,7 @@ static void count_in(struct table *table)
 }
 
 struct word {
-    char text[16];
+    char text[sizeof "key:" + 20];
 };
 
 static struct bytes *many_keys(struct word *words, size_t count)
