@@ -22,7 +22,8 @@ os.environ.update(without_leak_check())  # strace is there when the servers end
 LOG_SYNC_FAILED = 4
 SLOW_US = 4000
 # The server says at `verbose` where it carries its writes out.
-SMALL = {"log_segment_size": "1m", "log_reserve_size": "4m", "loglevel": "verbose"}
+SEGMENT_BYTES = 1 << 20
+SMALL = {"log_segment_size": SEGMENT_BYTES, "log_reserve_size": "4m", "loglevel": "verbose"}
 
 
 class Tracer:
@@ -50,7 +51,7 @@ class Tracer:
                 with open(f"{tasks}/{task}/status", encoding="ascii") as status:
                     if "TracerPid:\t0\n" in status.read():
                         return False
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # a thread has ended; or all: see above
             return False
         return True
 
@@ -119,6 +120,17 @@ def slowed(server, inject, on_thread):
     return [writer]
 
 
+def wait_for_spares(server):
+    """The log's next call is then one of a write, and not one that fills a file for later: when
+    that finds no space, writes are refused before one of them can fail."""
+    def ready():
+        folder = os.path.join(server.data, "keys", "log")
+        names = [name for name in os.listdir(folder) if name.endswith(".spare")]
+        sizes = [os.path.getsize(os.path.join(folder, name)) for name in names]
+        return len(sizes) == 2 and min(sizes) == SEGMENT_BYTES
+    wait_until(ready, 20, "two spare files of the log")
+
+
 def fails_one_by_one(inject, on_thread=False, **options):
     """One write at a time: what is in flight when the sync fails must never be acked.
 
@@ -129,6 +141,7 @@ def fails_one_by_one(inject, on_thread=False, **options):
         writers = slowed(server, inject, on_thread)
         with server.client(timeout=20) as client:
             expect(client.call("SET", "before", 1), "OK")
+            wait_for_spares(server)
             tracer = Tracer(server, inject)
             acked, last = one_by_one(client)
         expect(server.wait_exit(), LOG_SYNC_FAILED, "exit status")
