@@ -7,6 +7,7 @@
  * search. */
 #include "base/table.h"
 
+#include "base/checksum.h"
 #include "base/memory.h"
 
 enum {
@@ -34,6 +35,11 @@ struct segment {
     uint8_t bits;  /* homes = 2^bits */
     struct slot at[];
 };
+
+uint64_t table_hash(struct bytes name, uint64_t seed)
+{
+    return checksum64(name, seed) >> (64 - TABLE_HASH_BITS);
+}
 
 static size_t segment_bytes(uint32_t size)
 {

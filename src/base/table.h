@@ -33,6 +33,9 @@ struct table {
 
 enum { TABLE_HASH_BITS = 48 };
 
+/* A hash for a name that nobody has hashed yet; `seed` tells apart what shares its names. */
+uint64_t table_hash(struct bytes name, uint64_t seed);
+
 void table_init(struct table *table, table_compare *compare); /* allocates nothing */
 void table_release(struct table *table);                      /* not the objects */
 

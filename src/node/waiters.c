@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/waiters.h"
 
-#include "base/checksum.h"
 #include "base/memory.h"
 #include "base/must.h"
 
@@ -23,7 +22,7 @@ static int line_compare(const void *object, struct bytes bytes)
 
 static uint64_t line_hash(uint8_t database, struct bytes key)
 {
-    return checksum64(key, database) >> (64 - TABLE_HASH_BITS);
+    return table_hash(key, database);
 }
 
 static struct line *line_find(const struct table *lines, uint8_t database, struct bytes key)

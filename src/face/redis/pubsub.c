@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/checksum.h"
 #include "base/glob.h"
 #include "base/memory.h"
 #include "base/table.h"
@@ -83,22 +82,17 @@ static int subscription_compare(const void *object, struct bytes pair)
     return bytes_compare(pair_bytes(&((const struct subscription *)object)->of), pair);
 }
 
-static uint64_t name_hash(struct bytes name)
-{
-    return checksum64(name, 0) >> (64 - TABLE_HASH_BITS);
-}
-
 /* Of ids, not of places in memory, so that every run is the same. */
 static uint64_t pair_hash(const struct pair *pair)
 {
     uint64_t ids[] = {pair->client->id, pair->channel->hash, pair->channel->kind};
-    return name_hash(bytes_of(ids, sizeof ids));
+    return table_hash(bytes_of(ids, sizeof ids), 0);
 }
 
 static struct channel *channel_find(struct pubsub *pubsub, enum channel_kind kind,
                                     struct bytes name)
 {
-    return table_find(&pubsub->channels[kind], name_hash(name), name);
+    return table_find(&pubsub->channels[kind], table_hash(name, 0), name);
 }
 
 static struct channel *channel_make(struct pubsub *pubsub, enum channel_kind kind,
@@ -108,7 +102,7 @@ static struct channel *channel_make(struct pubsub *pubsub, enum channel_kind kin
     uint8_t *copy = memory_alloc(name.size + 1);
     if (name.size > 0) memcpy(copy, name.data, name.size);
     channel->kind = kind;
-    channel->hash = name_hash(name);
+    channel->hash = table_hash(name, 0);
     channel->name = bytes_of(copy, name.size);
     list_init(&channel->subscribers);
     list_init(&channel->pattern);

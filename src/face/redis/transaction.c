@@ -15,7 +15,6 @@
 
 #include <string.h>
 
-#include "base/checksum.h"
 #include "base/memory.h"
 #include "base/number.h"
 #include "face/redis/observe.h"
@@ -47,7 +46,7 @@ static int watch_compare(const void *object, struct bytes name)
 
 static uint64_t watch_hash(const struct watch *watch)
 {
-    return checksum64(watch->key, watch->database) >> (64 - TABLE_HASH_BITS);
+    return table_hash(watch->key, watch->database);
 }
 
 void transaction_init(struct client *client)
