@@ -275,8 +275,8 @@ static enum err engine_open_here(struct engine *engine, bool make, struct why *w
          * corrupt, and so is a file that another one names and that is not there. */
         bool missing = starts_with(error, "IO error: No such file or directory");
         enum err err = engine_err(error, missing ? "a file is missing" : engine->path, why);
-        if (err == ERR_NOT_FOUND || err == ERR_PENDING || err == ERR_SHUT) return ERR_CORRUPT;
-        return missing ? ERR_CORRUPT : err;
+        bool senseless = err == ERR_NOT_FOUND || err == ERR_PENDING || err == ERR_SHUT;
+        return missing || senseless ? ERR_CORRUPT : err;
     }
     engine_files_drop_logs(engine->path);
     enum err err = engine_files_clear_scratch(engine->scratch, engine->run, why);
