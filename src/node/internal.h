@@ -8,6 +8,8 @@
 #include "node/identity.h"
 #include "node/limits.h"
 #include "node/node.h"
+#include "node/start.h"
+#include "node/upkeep.h"
 #include "node/waiters.h"
 
 /*   OPENING --own epoch entry applied--> SERVING --node_stop--> DRAINING --queue empty--> FLUSHING
@@ -83,28 +85,13 @@ struct node {
     struct args scratch, named_scratch; /* one may be in use while an entry is appended */
     struct buffer proposals;
 
-    /* Upkeep. */
-    struct timer tick, expire, tidy;
-    struct machine_flush flush;
-    bool flushing, flush_wanted, flush_synced, expiry_on, tidying;
-    struct lsn flush_through;
-    uint64_t flush_bytes_min, flush_bytes_max; /* bounds of the budget */
-    uint64_t flush_not_before_us, reclaim_not_before_us, last_append_us;
-    bool store_low; /* the last flush found the disk full */
-    uint64_t applied_calls, applied_us, replay_us, replay_entry_ns, replay_record_ns; /* rates */
-    struct lsn tail_from, tail_to; /* beyond the recorded commit: wait for our epoch's */
-    struct lsn epoch_lsn;          /* of this start's epoch entry */
-    struct stamp started;
+    struct upkeep upkeep;
+    struct start start;
+
     struct task tell; /* a listener's call, outside every call into the node */
     enum node_failure failure;
     struct why failure_why;
-    const char *start_outcome;
-    uint64_t start_gap_entries, start_us;
-    uint64_t expired_keys; /* proposed for removal */
 };
-
-/* start.c */
-MUST_USE enum err node_apply_tail(struct node *node, struct why *why);
 
 static inline struct node *node_of(struct service *service)
 {
@@ -141,14 +128,5 @@ bool node_wait_unblock(struct node *node, struct call *call);
 void node_wait_retry(struct node *node); /* attempts that the log had no room for */
 void node_wait_end_all(struct node *node);
 void node_wait_forget(struct node *node); /* frees waiters without a word to their calls */
-
-/* upkeep.c */
-void node_upkeep_start(struct node *node);
-void node_upkeep_stop(struct node *node);
-void node_flush_if_due(struct node *node);
-void node_flush_now(struct node *node);
-void node_flush_advanced(struct node *node); /* the log became more durable */
-void node_stop_step(struct node *node);
-bool node_is_low(const struct node *node); /* for want of space no data are added */
 
 #endif

@@ -93,7 +93,7 @@ bool node_append(struct node *node, struct call *call, struct bytes payload)
     call->lsn = at;
     call->attempt = 0;
     order_add(node, call);
-    node->last_append_us = node->boot_ms * 1000;
+    node->upkeep.last_append_us = node->boot_ms * 1000;
     clock_defer(node->world.clock, &node->push);
     return true;
 }
@@ -112,7 +112,7 @@ void node_append_proposals(struct node *node, const struct buffer *proposals)
 {
     for (size_t at = 0; at + 4 <= proposals->size;) {
         size_t size = load_le32(proposals->data + at);
-        node->expired_keys++;
+        node->upkeep.expired_keys++;
         node_append_ghost(node, bytes_of(proposals->data + at + 4, size));
         at += 4 + size;
     }
@@ -382,7 +382,8 @@ static bool take_entry(struct node *node, struct call *call)
     bool there = log_entry(node->log, call->lsn, &entry);
     MUST(there);
     struct why why;
-    if (call->lsn.at == node->epoch_lsn.at && node_apply_tail(node, &why) != ERR_OK) return false;
+    if (call->lsn.at == node->start.epoch_lsn.at && node_apply_tail(node, &why) != ERR_OK)
+        return false;
     struct told_outcome told = {.outcome.reply = call->reply, .node = node};
     if (node->events != NULL) told.outcome.notify = tell_keyspace;
     size_t place = call->reply->ops->mark(call->reply);
@@ -411,9 +412,9 @@ static bool take_entry(struct node *node, struct call *call)
 static void become_ready(struct node *node)
 {
     if (node->phase != NODE_OPENING) return;
-    if (lsn_before(node->machine->ops->applied(node->machine).lsn, node->epoch_lsn)) return;
+    if (lsn_before(node->machine->ops->applied(node->machine).lsn, node->start.epoch_lsn)) return;
     node->phase = NODE_SERVING;
-    node->applied_calls = node->applied_us = 0; /* the old tail was among them */
+    node->upkeep.applied_calls = node->upkeep.applied_us = 0; /* the old tail was among them */
     clock_defer(node->world.clock, &node->tell);
 }
 
@@ -437,8 +438,8 @@ void node_run(struct node *node)
         taken++;
     }
     if (!node->stalled) { /* a row that met a record on disk says nothing of applying */
-        node->applied_calls += taken;
-        node->applied_us += clock_now_us(node->world.clock) - began_us;
+        node->upkeep.applied_calls += taken;
+        node->upkeep.applied_us += clock_now_us(node->world.clock) - began_us;
     }
     node->applying = false;
     if (node->phase == NODE_FAILED) return;

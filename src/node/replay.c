@@ -65,7 +65,7 @@ static enum err window_apply(struct node *node, const struct window *window, str
         if (err != ERR_OK)
             return why_fail(why, err, "entry %" PRIu64 " could not be applied", entry->lsn.at);
         hlc_observe(&node->hlc, entry->stamp);
-        node->start_gap_entries++;
+        node->start.gap_entries++;
     }
     return ERR_OK;
 }
@@ -90,9 +90,9 @@ uint64_t node_replay_entry_ns(uint64_t before, uint64_t took_us, uint64_t entrie
 static void measure(struct node *node, uint64_t took_us)
 {
     uint64_t records = node->machine->ops->unflushed_records(node->machine);
-    node->replay_us += took_us;
-    node->replay_record_ns = node_replay_record_ns(node->replay_record_ns, node->replay_us,
-                                                   node->start_gap_entries, records);
+    node->upkeep.replay_us += took_us;
+    node->upkeep.replay_record_ns = node_replay_record_ns(
+        node->upkeep.replay_record_ns, node->upkeep.replay_us, node->start.gap_entries, records);
 }
 
 enum err node_replay(struct node *node, struct lsn from, struct lsn to, struct why *why)

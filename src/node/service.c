@@ -37,7 +37,7 @@ static void node_describe(struct service *service, struct buffer *out)
 
 static void node_set_expiry(struct service *service, bool on)
 {
-    node_of(service)->expiry_on = on;
+    node_of(service)->upkeep.expiry_on = on;
 }
 
 static void node_status(struct service *service, struct service_status *out)
@@ -55,11 +55,11 @@ static void node_status(struct service *service, struct service_status *out)
         .floor = log_floor(node->log),
         .stamp = machine->ops->stamp(machine),
         .digest = machine->ops->digest(machine),
-        .started = node->started,
+        .started = node->start.stamp,
         .mode = "local",
-        .start_outcome = node->start_outcome,
-        .start_gap_entries = node->start_gap_entries,
-        .start_us = node->start_us,
+        .start_outcome = node->start.outcome,
+        .start_gap_entries = node->start.gap_entries,
+        .start_us = node->start.took_us,
         .log_bytes = stats.segment_bytes_total,
         .memory_bytes = machine->ops->memory_bytes(machine),
         .unflushed_bytes = machine->ops->unflushed_bytes(machine),
@@ -71,7 +71,7 @@ static void node_status(struct service *service, struct service_status *out)
         .entries = stats.entries,
         .calls_waiting = node->order_count,
         .waiters = node->waiters.waiting,
-        .expired_keys = node->expired_keys,
+        .expired_keys = node->upkeep.expired_keys,
         .low_space = node_is_low(node),
         .clock_jump_ms = hlc_jump_ms(&node->hlc),
     };

@@ -9,6 +9,8 @@
  * The gate compares the store's mark with the log and refuses what cannot be: a store ahead of its
  * log, a hole between them, another lineage at the mark. What was found beyond the recorded commit
  * stays in the log, unapplied, until our own epoch entry has committed (with one copy: at once). */
+#include "node/start.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -166,15 +168,15 @@ static enum err gate(struct node *node, const struct log_found *found, struct wh
         enum err err = check_lineage(node, &mark, why);
         if (err != ERR_OK) return err;
     }
-    node->start_outcome = found->fresh ? "fresh" : "skip";
+    node->start.outcome = found->fresh ? "fresh" : "skip";
     return ERR_OK;
 }
 
 enum err node_apply_tail(struct node *node, struct why *why)
 {
-    struct lsn from = node->tail_from;
-    node->tail_from = lsn_next(node->tail_to); /* once */
-    enum err err = node_replay(node, from, node->tail_to, why);
+    struct lsn from = node->start.tail_from;
+    node->start.tail_from = lsn_next(node->start.tail_to); /* once */
+    enum err err = node_replay(node, from, node->start.tail_to, why);
     if (err != ERR_OK) {
         node_fail(node, err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE, why);
     }
@@ -199,13 +201,13 @@ static enum err open_epoch(struct node *node, const struct log_found *found, str
         memory_free(ghost);
         return why_fail(why, ERR_SPACE, "there is no space for the first entry of this start");
     }
-    node->epoch_lsn = ghost->call.lsn;
-    node->started = node->hlc.last;
+    node->start.epoch_lsn = ghost->call.lsn;
+    node->start.stamp = node->hlc.last;
     return ERR_OK;
 }
 
-static enum err recover(struct node *node, struct machine_maker *maker,
-                        const struct node_options *options, struct why *why)
+enum err node_start(struct node *node, struct machine_maker *maker,
+                    const struct node_options *options, struct why *why)
 {
     enum err err = open_directories(node, why);
     if (err != ERR_OK) return err;
@@ -232,173 +234,7 @@ static enum err recover(struct node *node, struct machine_maker *maker,
     err = node_replay(node, from, to, why);
     if (err != ERR_OK) return err;
     node->committed = to;
-    node->tail_from = lsn_next(to);
-    node->tail_to = found.last.lsn;
+    node->start.tail_from = lsn_next(to);
+    node->start.tail_to = found.last.lsn;
     return open_epoch(node, &found, why);
-}
-
-static void tell_listener(struct task *task)
-{
-    struct node *node = CONTAINER_OF(task, struct node, tell);
-    switch (node->phase) {
-    case NODE_SERVING:
-        trace_event(node->world.trace, TRACE_NOTICE, "node", "ready",
-                    "outcome=%s gap_entries=%" PRIu64 " start_us=%" PRIu64 " epoch_lsn=%" PRIu64,
-                    node->start_outcome, node->start_gap_entries, node->start_us,
-                    node->epoch_lsn.at);
-        node->listener->ready(node->listener);
-        break;
-    case NODE_STOPPED: node->listener->stopped(node->listener); break;
-    case NODE_FAILED:
-        node_upkeep_stop(node);
-        node->listener->failed(node->listener, node->failure, &node->failure_why);
-        break;
-    case NODE_OPENING:
-    case NODE_DRAINING:
-    case NODE_FLUSHING:
-    case NODE_CLOSING: break;
-    }
-}
-
-static void push_turn(struct task *task)
-{
-    struct node *node = CONTAINER_OF(task, struct node, push);
-    node->clock_read = false;
-    if (node->phase == NODE_FAILED) return;
-    log_push(node->log);
-    if (PLANTED(ACK_BEFORE_SYNC)) {
-        node->committed = log_appended(node->log);
-        node_run(node);
-    }
-}
-
-static void apply_turn(struct task *task)
-{
-    struct node *node = CONTAINER_OF(task, struct node, apply);
-    if (node->phase != NODE_FAILED) node_run(node);
-}
-
-static void apply_again(struct timer *timer)
-{
-    struct node *node = CONTAINER_OF(timer, struct node, again);
-    if (node->phase != NODE_FAILED) node_run(node);
-}
-
-static struct node *node_make(const struct world *world, const struct node_options *options,
-                              struct node_listener *listener)
-{
-    struct node *node = memory_zeroed(1, sizeof *node);
-    node->service.ops = &node_service_ops;
-    node->world = *world;
-    node->listener = listener;
-    node->phase = NODE_OPENING;
-    node->directory = path_join(options->directory, "");
-    node->log_directory = path_join(options->directory, "keys/log");
-    node->store_directory = path_join(options->directory, "keys/store");
-    node->log_listener = (struct log_listener){node_log_advanced, node_log_failed};
-    node->push.run = push_turn;
-    node->apply.run = apply_turn;
-    node->again.fired = apply_again;
-    node->tell.run = tell_listener;
-    node->replay_entry_ns = NODE_REPLAY_ENTRY_NS;
-    node->replay_record_ns = NODE_REPLAY_RECORD_NS;
-    node->flush_bytes_min = options->flush_bytes_min;
-    node->flush_bytes_max = options->flush_bytes_max;
-    list_init(&node->order);
-    list_init(&node->parked);
-    waiters_init(&node->waiters);
-    watches_init(&node->watches);
-    args_init(&node->scratch);
-    args_init(&node->named_scratch);
-    buffer_init(&node->proposals);
-    return node;
-}
-
-enum err node_open(struct node **out, const struct world *world, struct machine_maker *maker,
-                   const struct node_options *options, struct node_listener *listener,
-                   struct why *why)
-{
-    *out = NULL;
-    struct node *node = node_make(world, options, listener);
-    uint64_t began_us = clock_now_us(world->clock);
-    enum err err = recover(node, maker, options, why);
-    if (err != ERR_OK) {
-        node->phase = NODE_FAILED;
-        node_close(node);
-        return err;
-    }
-    node->start_us = clock_now_us(world->clock) - began_us;
-    node_upkeep_start(node);
-    *out = node;
-    return ERR_OK;
-}
-
-static void free_order(struct node *node)
-{
-    struct list *first;
-    while ((first = list_first(&node->order)) != NULL) {
-        struct call *call = CONTAINER_OF(first, struct call, node);
-        list_remove(first);
-        buffer_release(&call->kept);
-        if (call->done == node_ghost_done) node_ghost_done(call, CALL_UNKNOWN);
-    }
-}
-
-/* Reads whose records the machine, closed by now, will not fetch any more. */
-static void free_parked(struct node *node)
-{
-    struct list *first;
-    while ((first = list_first(&node->parked)) != NULL) {
-        struct parked *parked = CONTAINER_OF(first, struct parked, link);
-        list_remove(first);
-        buffer_release(&parked->payload);
-        memory_free(parked);
-    }
-}
-
-void node_close(struct node *node)
-{
-    if (node == NULL) return;
-    node_upkeep_stop(node);
-    clock_cancel(node->world.clock, &node->push);
-    clock_cancel(node->world.clock, &node->apply);
-    clock_cancel(node->world.clock, &node->tell);
-    struct why why;
-    if (node->phase == NODE_STOPPED) {
-        enum err err = log_close(node->log, &why);
-        if (err != ERR_OK) {
-            trace_event(node->world.trace, TRACE_WARNING, "node", "log_close_failed", "why=\"%s\"",
-                        why.text);
-        }
-    } else {
-        log_abandon(node->log);
-    }
-    if (node->machine != NULL) node->machine->ops->close(node->machine);
-    free_order(node);
-    free_parked(node);
-    node_wait_forget(node);
-    watches_release(&node->watches);
-    args_release(&node->scratch);
-    args_release(&node->named_scratch);
-    buffer_release(&node->proposals);
-    memory_free(node->directory);
-    memory_free(node->log_directory);
-    memory_free(node->store_directory);
-    memory_free(node);
-}
-
-struct service *node_service(struct node *node)
-{
-    return &node->service;
-}
-
-void node_set_durability(struct node *node, enum log_durability durability)
-{
-    log_set_durability(node->log, durability);
-}
-
-void node_set_flush_bytes(struct node *node, uint64_t min, uint64_t max)
-{
-    node->flush_bytes_min = min;
-    node->flush_bytes_max = max < min ? min : max;
 }

@@ -9,9 +9,10 @@
  *
  * A flush begins by making the log durable through what is applied, so the store never gets ahead
  * of the log. */
-#include "node/internal.h"
+#include "node/upkeep.h"
 
 #include "base/plant.h"
+#include "node/internal.h"
 #include "node/replay.h"
 
 static struct lsn applied_lsn(const struct node *node)
@@ -22,39 +23,39 @@ static struct lsn applied_lsn(const struct node *node)
 static void measure_applying(struct node *node)
 {
     enum { SAMPLE_US = 50 * 1000 };
-    if (node->applied_us < SAMPLE_US || node->applied_calls == 0) return;
-    node->replay_entry_ns = node_replay_entry_ns(node->replay_entry_ns, node->applied_us,
-                                                 node->applied_calls);
-    node->applied_calls = node->applied_us = 0;
+    if (node->upkeep.applied_us < SAMPLE_US || node->upkeep.applied_calls == 0) return;
+    node->upkeep.replay_entry_ns = node_replay_entry_ns(
+        node->upkeep.replay_entry_ns, node->upkeep.applied_us, node->upkeep.applied_calls);
+    node->upkeep.applied_calls = node->upkeep.applied_us = 0;
 }
 
 static void flush_begin(struct node *node)
 {
-    node->flush_wanted = false;
-    node->flushing = true;
-    node->machine->ops->flush(node->machine, &node->flush);
+    node->upkeep.flush_wanted = false;
+    node->upkeep.flushing = true;
+    node->machine->ops->flush(node->machine, &node->upkeep.flush);
 }
 
 static void flush_done(struct machine_flush *flush)
 {
-    struct node *node = CONTAINER_OF(flush, struct node, flush);
-    node->flushing = false;
+    struct node *node = CONTAINER_OF(flush, struct node, upkeep.flush);
+    node->upkeep.flushing = false;
     if (node->phase == NODE_FAILED) return;
     if (flush->err == ERR_SPACE) {
-        if (!node->store_low) {
+        if (!node->upkeep.store_low) {
             trace_event(node->world.trace, TRACE_WARNING, "node", "flush_no_space", "why=\"%s\"",
                         flush->why.text);
         }
-        node->store_low = true;
-        node->flush_not_before_us = clock_now_us(node->world.clock) + NODE_FLUSH_RETRY_US;
+        node->upkeep.store_low = true;
+        node->upkeep.flush_not_before_us = clock_now_us(node->world.clock) + NODE_FLUSH_RETRY_US;
     } else if (flush->err != ERR_OK) {
         node_fail(node, flush->err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE,
                   &flush->why);
         return;
     } else {
-        if (node->store_low)
+        if (node->upkeep.store_low)
             trace_event(node->world.trace, TRACE_NOTICE, "node", "flush_space_back", " ");
-        node->store_low = false;
+        node->upkeep.store_low = false;
         /* The flushed mark's own entry stays, so that a start can compare its lineage. */
         struct lsn through = flush->flushed;
         if (PLANTED(TRIM_ABOVE_FLUSHED)) through = lsn_next(applied_lsn(node));
@@ -66,18 +67,19 @@ static void flush_done(struct machine_flush *flush)
 
 void node_flush_advanced(struct node *node)
 {
-    if (!node->flush_wanted || node->flushing || node->phase == NODE_FAILED) return;
-    if (lsn_before(log_durable(node->log), node->flush_through)) return;
+    if (!node->upkeep.flush_wanted || node->upkeep.flushing || node->phase == NODE_FAILED) return;
+    if (lsn_before(log_durable(node->log), node->upkeep.flush_through)) return;
     flush_begin(node);
 }
 
 void node_flush_now(struct node *node)
 {
-    if (node->flushing || node->flush_wanted) return;
-    node->flush.done = flush_done;
-    node->flush_wanted = true;
-    node->flush_through = applied_lsn(node);
-    if (lsn_before(log_durable(node->log), node->flush_through) && !PLANTED(FLUSH_BEYOND_DURABLE)) {
+    if (node->upkeep.flushing || node->upkeep.flush_wanted) return;
+    node->upkeep.flush.done = flush_done;
+    node->upkeep.flush_wanted = true;
+    node->upkeep.flush_through = applied_lsn(node);
+    if (lsn_before(log_durable(node->log), node->upkeep.flush_through) &&
+        !PLANTED(FLUSH_BEYOND_DURABLE)) {
         log_sync_soon(node->log);
         return; /* node_flush_advanced() goes on */
     }
@@ -90,28 +92,29 @@ static uint64_t replay_us(const struct node *node)
     const struct machine_ops *ops = node->machine->ops;
     uint64_t entries = applied_lsn(node).at - ops->flushed(node->machine).lsn.at;
     uint64_t records = ops->unflushed_records(node->machine);
-    return (entries * node->replay_entry_ns + records * node->replay_record_ns) / 1000;
+    return (entries * node->upkeep.replay_entry_ns + records * node->upkeep.replay_record_ns) /
+           1000;
 }
 
 void node_flush_if_due(struct node *node)
 {
     if (node->phase != NODE_SERVING && node->phase != NODE_DRAINING) return;
-    bool busy = node->flushing || node->flush_wanted;
+    bool busy = node->upkeep.flushing || node->upkeep.flush_wanted;
     bool early = node->phase == NODE_SERVING &&
-                 clock_now_us(node->world.clock) < node->flush_not_before_us;
+                 clock_now_us(node->world.clock) < node->upkeep.flush_not_before_us;
     if (node->held && !busy && !early) { /* only its end lets the entries go */
         node_flush_now(node);
         return;
     }
     uint64_t bytes = node->machine->ops->unflushed_bytes(node->machine);
-    if (bytes < node->flush_bytes_min) return;
+    if (bytes < node->upkeep.flush_bytes_min) return;
     uint64_t us = replay_us(node);
-    if (us < NODE_REPLAY_US && bytes < node->flush_bytes_max) return;
+    if (us < NODE_REPLAY_US && bytes < node->upkeep.flush_bytes_max) return;
     if (busy || early) {
         /* Memory and replay are bounded: past that, entries wait in the log until the flush is
          * done. */
-        node->held = (us > NODE_REPLAY_US_MAX && bytes > 2 * node->flush_bytes_min) ||
-                     bytes > 2 * node->flush_bytes_max;
+        node->held = (us > NODE_REPLAY_US_MAX && bytes > 2 * node->upkeep.flush_bytes_min) ||
+                     bytes > 2 * node->upkeep.flush_bytes_max;
         return;
     }
     node_flush_now(node);
@@ -119,18 +122,19 @@ void node_flush_if_due(struct node *node)
 
 bool node_is_low(const struct node *node)
 {
-    return log_is_low(node->log) || node->store_low || node->machine->ops->is_low(node->machine);
+    return log_is_low(node->log) || node->upkeep.store_low ||
+           node->machine->ops->is_low(node->machine);
 }
 
 /* While space is short, what was deleted goes to the store at once: only there it frees space. */
 static void free_space(struct node *node)
 {
     uint64_t now_us = clock_now_us(node->world.clock);
-    if (!node_is_low(node) || now_us < node->reclaim_not_before_us) return;
-    node->reclaim_not_before_us = now_us + NODE_FLUSH_RETRY_US;
+    if (!node_is_low(node) || now_us < node->upkeep.reclaim_not_before_us) return;
+    node->upkeep.reclaim_not_before_us = now_us + NODE_FLUSH_RETRY_US;
     node->machine->ops->reclaim(node->machine);
     bool behind = lsn_before(node->machine->ops->flushed(node->machine).lsn, applied_lsn(node));
-    if (behind && now_us >= node->flush_not_before_us) node_flush_now(node);
+    if (behind && now_us >= node->upkeep.flush_not_before_us) node_flush_now(node);
 }
 
 /* --- The stop --- */
@@ -155,9 +159,9 @@ void node_stop_step(struct node *node)
     if (node->phase == NODE_DRAINING && node->order_count == 0 && list_empty(&node->parked)) {
         node->phase = NODE_FLUSHING;
     }
-    if (node->phase != NODE_FLUSHING || node->flushing || node->flush_wanted) return;
+    if (node->phase != NODE_FLUSHING || node->upkeep.flushing || node->upkeep.flush_wanted) return;
     bool behind = lsn_before(node->machine->ops->flushed(node->machine).lsn, applied_lsn(node));
-    if (!behind || node->store_low || PLANTED(STOP_WITHOUT_FLUSH)) {
+    if (!behind || node->upkeep.store_low || PLANTED(STOP_WITHOUT_FLUSH)) {
         stop_log(node); /* with a full disk the log has everything: the next start replays it */
         return;
     }
@@ -170,7 +174,7 @@ void node_stop(struct node *node)
         trace_event(node->world.trace, TRACE_NOTICE, "node", "stopping", "in_order=%llu",
                     (unsigned long long)node->order_count);
         node->phase = NODE_DRAINING;
-        node->store_low = false;
+        node->upkeep.store_low = false;
         node_wait_end_all(node);
         clock_defer(node->world.clock, &node->push);
         clock_defer(node->world.clock, &node->apply);
@@ -181,60 +185,61 @@ void node_stop(struct node *node)
 
 static void expire_fired(struct timer *timer)
 {
-    struct node *node = CONTAINER_OF(timer, struct node, expire);
+    struct node *node = CONTAINER_OF(timer, struct node, upkeep.expire);
     if (node->phase != NODE_SERVING) return;
     size_t found = 0;
-    if (node->expiry_on && !node->held) {
+    if (node->upkeep.expiry_on && !node->held) {
         buffer_clear(&node->proposals);
         found = node->machine->ops->due(node->machine, node_now(node), NODE_EXPIRE_STEP_KEYS,
                                         &node->proposals);
         node_append_proposals(node, &node->proposals);
     }
     uint64_t next = found == NODE_EXPIRE_STEP_KEYS ? NODE_EXPIRE_AGAIN_US : NODE_TICK_US;
-    clock_timer_start(node->world.clock, &node->expire, next);
+    clock_timer_start(node->world.clock, &node->upkeep.expire, next);
 }
 
 static void tidy_fired(struct timer *timer)
 {
-    struct node *node = CONTAINER_OF(timer, struct node, tidy);
+    struct node *node = CONTAINER_OF(timer, struct node, upkeep.tidy);
     if (node->phase != NODE_SERVING) return;
     uint64_t until_us = clock_now_us(node->world.clock) + NODE_TIDY_STEP_US;
     bool more = !node->held;
     while (more && clock_now_us(node->world.clock) < until_us) {
         more = node->machine->ops->tidy(node->machine);
     }
-    clock_timer_start(node->world.clock, &node->tidy, more ? NODE_TIDY_PAUSE_US : NODE_TICK_US);
+    clock_timer_start(node->world.clock, &node->upkeep.tidy,
+                      more ? NODE_TIDY_PAUSE_US : NODE_TICK_US);
 }
 
 static void tick_fired(struct timer *timer)
 {
-    struct node *node = CONTAINER_OF(timer, struct node, tick);
+    struct node *node = CONTAINER_OF(timer, struct node, upkeep.tick);
     if (node->phase == NODE_FAILED || node->phase == NODE_STOPPED) return;
-    clock_timer_start(node->world.clock, &node->tick, NODE_TICK_US);
+    clock_timer_start(node->world.clock, &node->upkeep.tick, NODE_TICK_US);
     if (node->phase != NODE_SERVING) return;
     measure_applying(node);
     free_space(node);
     node_flush_if_due(node);
     node_wait_retry(node);
-    uint64_t idle_us = clock_now_us(node->world.clock) - node->last_append_us;
+    uint64_t idle_us = clock_now_us(node->world.clock) - node->upkeep.last_append_us;
     if (idle_us >= NODE_IDLE_US) log_note_idle(node->log);
 }
 
 void node_upkeep_start(struct node *node)
 {
-    node->tick.fired = tick_fired;
-    node->expire.fired = expire_fired;
-    node->tidy.fired = tidy_fired;
-    node->expiry_on = true;
-    clock_timer_start(node->world.clock, &node->tick, NODE_TICK_US);
-    clock_timer_start(node->world.clock, &node->expire, NODE_TICK_US);
-    clock_timer_start(node->world.clock, &node->tidy, NODE_TICK_US);
+    node->upkeep.tick.fired = tick_fired;
+    node->upkeep.expire.fired = expire_fired;
+    node->upkeep.tidy.fired = tidy_fired;
+    node->upkeep.expiry_on = true;
+    clock_timer_start(node->world.clock, &node->upkeep.tick, NODE_TICK_US);
+    clock_timer_start(node->world.clock, &node->upkeep.expire, NODE_TICK_US);
+    clock_timer_start(node->world.clock, &node->upkeep.tidy, NODE_TICK_US);
 }
 
 void node_upkeep_stop(struct node *node)
 {
     clock_timer_stop(node->world.clock, &node->again);
-    clock_timer_stop(node->world.clock, &node->tick);
-    clock_timer_stop(node->world.clock, &node->expire);
-    clock_timer_stop(node->world.clock, &node->tidy);
+    clock_timer_stop(node->world.clock, &node->upkeep.tick);
+    clock_timer_stop(node->world.clock, &node->upkeep.expire);
+    clock_timer_stop(node->world.clock, &node->upkeep.tidy);
 }
