@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* core: the machine's own struct, and the calls between its files.
  *
- *   machine.c  the doors of seam/machine.h      journal.c  changes, and taking them back
- *   tx*.c      what commands call               fetch.c    key records from table or store; the
- * cache foresee.c  those of many entries at once layers.c   all records, layer over layer flush.c
- * freeze, run, thaw tidy.c clean-up expiry.c   the index of expiries */
+ * - machine.c: the doors of seam/machine.h
+ * - tx*.c: what commands call
+ * - journal.c: changes, and taking them back
+ * - fetch.c: key records from table or store; the cache
+ * - foresee.c: those of many entries at once
+ * - layers.c: all records, layer over layer
+ * - flush.c: freeze, flush, thaw; run.c: what a flush writes
+ * - tidy.c: clean-up; expiry.c: the index of expiries
+ */
 #ifndef STATE_CORE_H
 #define STATE_CORE_H
 

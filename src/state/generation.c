@@ -135,6 +135,31 @@ void generation_detach(struct generation *generation, struct strand *strand)
     generation->cells -= strand->count;
 }
 
+struct cell *generation_put(struct generation *generation, struct strand *strand, struct cell *cell)
+{
+    if (cell->tail_size > generation->tail_max) generation->tail_max = cell->tail_size;
+    generation->strand_bytes -= strand->bytes;
+    generation->cells -= strand->count;
+    struct cell *was = strand_put(strand, cell);
+    generation->strand_bytes += strand->bytes;
+    generation->cells += strand->count;
+    return was;
+}
+
+size_t generation_drain(struct generation *generation, size_t limit)
+{
+    while (limit > 0 && generation->count > 0) {
+        struct strand *strand = generation->list[generation->count - 1];
+        size_t freed = strand_drain(strand, limit) + 1;
+        if (strand->count == 0) {
+            memory_free(strand);
+            generation->count--;
+        }
+        limit -= freed < limit ? freed : limit;
+    }
+    return limit;
+}
+
 void generation_add_range(struct generation *generation, struct prefix range)
 {
     if (generation->range_count == generation->range_capacity) {

@@ -81,6 +81,13 @@ struct strand *generation_get(struct generation *generation, enum layout kind, u
                               struct version version); /* made if there is none */
 /* Takes the strand out; it is the caller's then. */
 void generation_detach(struct generation *generation, struct strand *strand);
+/* Puts the cell into the strand, which is one of its own, and returns the one that stood there, now
+ * the caller's, or NULL. */
+struct cell *generation_put(struct generation *generation, struct strand *strand,
+                            struct cell *cell);
+/* Frees strands and cells, about `limit` of them, on the way to a release: nothing is found in it
+ * any more. Returns what is left of `limit`: not 0 when all are gone. */
+size_t generation_drain(struct generation *generation, size_t limit);
 void generation_add_range(struct generation *generation, struct prefix range);
 void generation_add_dead(struct generation *generation, uint64_t namespace);
 bool generation_is_dead(const struct generation *generation, uint64_t namespace);

@@ -63,18 +63,6 @@ static void cell_log(struct state *state, struct undo_cell undo)
     journal->cells[journal->cell_count++] = undo;
 }
 
-static struct cell *strand_in(struct state *state, struct strand *strand, struct cell *cell)
-{
-    struct generation *active = &state->active;
-    if (cell->tail_size > active->tail_max) active->tail_max = cell->tail_size;
-    active->strand_bytes -= strand->bytes;
-    active->cells -= strand->count;
-    struct cell *was = strand_put(strand, cell);
-    active->strand_bytes += strand->bytes;
-    active->cells += strand->count;
-    return was;
-}
-
 static struct cell *strand_out(struct state *state, struct strand *strand, struct place place)
 {
     state->active.strand_bytes -= strand->bytes;
@@ -87,7 +75,7 @@ static struct cell *strand_out(struct state *state, struct strand *strand, struc
 
 const struct cell *journal_cell(struct state *state, struct strand *strand, struct cell *cell)
 {
-    struct cell *old = strand_in(state, strand, cell);
+    struct cell *old = generation_put(&state->active, strand, cell);
     cell_log(state, (struct undo_cell){strand, old, cell});
     return old;
 }
@@ -151,7 +139,7 @@ void journal_undo(struct state *state)
     while (journal->cell_count > 0) {
         struct undo_cell *undo = &journal->cells[--journal->cell_count];
         struct cell *was = undo->old != NULL
-                               ? strand_in(state, undo->strand, undo->old)
+                               ? generation_put(&state->active, undo->strand, undo->old)
                                : strand_out(state, undo->strand, cell_place(undo->new));
         MUST(was == undo->new);
         memory_free(was);
@@ -216,7 +204,8 @@ static void keep_dropped(struct state *state, const struct dropped *dropped)
                                  bytes_of(value, sizeof value));
     cell->fresh = true; /* a version is queued once */
     struct strand *queue = generation_get(&state->active, LAYOUT_QUEUE, 0, (struct version){0});
-    memory_free(strand_in(state, queue, cell)); /* two keys of one version: only if it is broken */
+    memory_free(generation_put(&state->active, queue,
+                               cell)); /* two keys of one version: only if it is broken */
     state->queue_is_empty = false;
 }
 

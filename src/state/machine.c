@@ -6,6 +6,7 @@
 #include "base/plant.h"
 #include "state/dispatch.h"
 #include "state/inside.h"
+#include "state/proof.h"
 
 enum {
     ENTRY_REPLAY_BYTES = 64, /* what replaying an entry costs beside its payload */
@@ -403,6 +404,15 @@ static const struct machine_ops state_ops = {
     .close = state_close,
 };
 
+/* Every flush of a machine writes a meta record: where there is none there may be nothing else. */
+static enum err check_empty(struct store *store, struct why *why)
+{
+    enum err err = proof_empty(store, why);
+    if (err != ERR_EXISTS) return err;
+    return why_fail(why, ERR_CORRUPT,
+                    "the store holds records but no meta record: it was never completed");
+}
+
 /* The store's meta record, or that of an empty store of the given history. */
 static enum err meta_read(struct store *store, struct history history, struct meta *meta,
                           struct why *why)
@@ -413,9 +423,8 @@ static enum err meta_read(struct store *store, struct history history, struct me
     if (err == ERR_OK) {
         err = meta_decode(buffer_bytes(&value), meta, why);
     } else if (err == ERR_NOT_FOUND) {
-        *meta = (struct meta){.mark.history = history, .namespaces = DATABASES};
-        for (unsigned i = 0; i < DATABASES; i++) meta->databases[i].namespace = i + 1;
-        err = ERR_OK;
+        meta_init(meta, &(struct mark){.history = history});
+        err = check_empty(store, why);
     } else {
         (void)why_fail(why, err, "the meta record cannot be read: %s", err_name(err));
     }

@@ -11,6 +11,12 @@ enum {
     META_CHECKSUM_BYTES = 8,
 };
 
+void meta_init(struct meta *meta, const struct mark *mark)
+{
+    *meta = (struct meta){.mark = *mark, .namespaces = DATABASES};
+    for (unsigned i = 0; i < DATABASES; i++) meta->databases[i].namespace = i + 1;
+}
+
 struct digest meta_digest(const struct meta_database databases[DATABASES])
 {
     struct digest total = {0};

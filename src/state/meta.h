@@ -32,6 +32,8 @@ struct meta {
     size_t epoch_count;
 };
 
+/* Of an empty state at that mark: no epochs, namespaces from 1. */
+void meta_init(struct meta *meta, const struct mark *mark);
 /* The sum over databases that hold keys; a database's number is hashed with its sum. */
 struct digest meta_digest(const struct meta_database databases[DATABASES]);
 

@@ -109,12 +109,18 @@ struct record *record_of_value(struct bytes name, uint64_t hash, struct bytes va
     return record;
 }
 
+bool record_list_fits(int64_t head, uint64_t count)
+{
+    return head > -LIST_INDEX_MAX && head < LIST_INDEX_MAX &&
+           count < (uint64_t)(LIST_INDEX_MAX - head);
+}
+
 static bool list_is_sound(const uint8_t *at)
 {
     int64_t head = (int64_t)load_le64(at + RECORD_HEAD_AT);
-    int64_t tail = (int64_t)load_le64(at + RECORD_TAIL_AT);
-    return head > -LIST_INDEX_MAX && tail < LIST_INDEX_MAX && head <= tail &&
-           (uint64_t)(tail - head) == load_le64(at + RECORD_SIZE_AT);
+    uint64_t count = load_le64(at + RECORD_SIZE_AT);
+    return record_list_fits(head, count) &&
+           (int64_t)load_le64(at + RECORD_TAIL_AT) == head + (int64_t)count;
 }
 
 bool record_value_is_sound(struct bytes value)

@@ -80,6 +80,8 @@ void record_overwrite(struct record *record, const struct record *from);
 
 /* Whether bytes of the store are a key's value. */
 bool record_value_is_sound(struct bytes value);
+/* Whether a list may have so many items from that index on. */
+bool record_list_fits(int64_t head, uint64_t count);
 /* Fills all but the database; `name` and `value` are borrowed by *key. The value is sound. */
 void record_decode(struct bytes name, struct bytes value, struct key *key);
 /* What a key of that name and value adds to the digest. */

@@ -8,8 +8,7 @@
 #include <inttypes.h>
 
 #include "base/memory.h"
-#include "state/layout.h"
-#include "state/meta.h"
+#include "state/proof.h"
 #include "state/record.h"
 #include "state/state.h"
 
@@ -72,46 +71,20 @@ static uint64_t owner_id(uint64_t namespace, struct version version, enum layout
 
 /* --- Reading --- */
 
-/* The cursor's record if it begins with the prefix: ERR_OK; ERR_NOT_FOUND: it does not, or there is
- * none. */
-static enum err within_prefix(const struct store_cursor *cursor, const struct prefix *prefix,
-                              enum err err)
-{
-    if (err != ERR_OK) return err;
-    bool within = bytes_starts_with(cursor->ops->key(cursor), prefix_bytes(prefix));
-    return within ? ERR_OK : ERR_NOT_FOUND;
-}
-
 static enum err first_of(struct store_cursor *cursor, const struct prefix *prefix)
 {
-    return within_prefix(cursor, prefix, cursor->ops->seek(cursor, prefix_bytes(prefix)));
+    return proof_within(cursor, prefix, cursor->ops->seek(cursor, prefix_bytes(prefix)));
 }
 
 static enum err next_of(struct store_cursor *cursor, const struct prefix *prefix)
 {
-    return within_prefix(cursor, prefix, cursor->ops->next(cursor));
-}
-
-/* ERR_CORRUPT, naming the record: its key in hexadecimal, cut. */
-static enum err misfit(struct recount *recount, struct bytes key, const char *what)
-{
-    enum { SHOWN_BYTES_MAX = 64 };
-    char text[2 * SHOWN_BYTES_MAX + 1];
-    size_t shown = key.size < SHOWN_BYTES_MAX ? key.size : SHOWN_BYTES_MAX;
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < shown; i++) {
-        text[2 * i] = digits[key.data[i] >> 4];
-        text[2 * i + 1] = digits[key.data[i] & 15];
-    }
-    text[2 * shown] = '\0';
-    return why_fail(recount->why, ERR_CORRUPT, "record %s (%c): %s", text,
-                    key.size > 0 ? key.data[0] : '?', what);
+    return proof_within(cursor, prefix, cursor->ops->next(cursor));
 }
 
 static enum err misfit_here(struct recount *recount, const struct store_cursor *cursor,
                             const char *what)
 {
-    return misfit(recount, cursor->ops->key(cursor), what);
+    return proof_misfit(recount->why, cursor->ops->key(cursor), what);
 }
 
 /* The database with the namespace; DATABASES: it is not in use. */
@@ -137,24 +110,11 @@ static enum err count_strand(struct recount *recount, uint64_t namespace, const 
     *counted = (struct counted){0};
     enum err err = first_of(cursor, &prefix);
     for (; err == ERR_OK; err = next_of(cursor, &prefix)) {
-        uint64_t order;
-        struct bytes tail;
-        struct bytes value = cursor->ops->value(cursor);
-        if (!layout_split(&prefix, cursor->ops->key(cursor), &order, &tail)) {
-            return misfit_here(recount, cursor, "its key is too short");
-        }
+        struct proof_element element;
+        err = proof_element(cursor, &prefix, key, &element, recount->why);
+        if (err != ERR_OK) return err;
         counted->count++;
-        if (kind == LAYOUT_ELEMENT) {
-            if (layout_hash(tail) != order)
-                return misfit_here(recount, cursor, "its hash is not its name's");
-            counted->sum = digest_add(counted->sum, element_digest(tail, value));
-        } else if (kind == LAYOUT_ITEM) {
-            int64_t index = layout_unindex(order);
-            if (tail.size != 0 || index < key->head || index >= key->tail) {
-                return misfit_here(recount, cursor, "it lies outside of its list");
-            }
-            counted->sum = digest_add(counted->sum, item_digest(index, value));
-        }
+        counted->sum = digest_add(counted->sum, element.digest);
     }
     owners_add(&recount->owners, owner_id(namespace, key->version, kind));
     return err == ERR_NOT_FOUND ? ERR_OK : err;
@@ -179,6 +139,9 @@ static enum err count_collection(struct recount *recount, uint64_t namespace, co
     if (err == ERR_OK && counted.count != key->size) {
         return misfit_here(recount, recount->keys, "it has another number of ranks than elements");
     }
+    if (err == ERR_OK && !digest_equal(counted.sum, key->elements)) {
+        return misfit_here(recount, recount->keys, "its ranks are not those of its elements");
+    }
     return err;
 }
 
@@ -202,23 +165,12 @@ static enum err count_key(struct recount *recount, unsigned database, const stru
 {
     struct store_cursor *cursor = recount->keys;
     struct meta_database *found = &recount->found[database];
-    struct bytes value = cursor->ops->value(cursor);
-    uint64_t hash;
-    struct bytes name;
-    if (!layout_split(prefix, cursor->ops->key(cursor), &hash, &name) ||
-        layout_hash(name) != hash) {
-        return misfit_here(recount, cursor, "its hash is not its name's");
-    }
-    if (!record_value_is_sound(value)) return misfit_here(recount, cursor, "its value is no key's");
     struct key key = {.database = (uint8_t)database};
-    record_decode(name, value, &key);
+    enum err err = proof_key(cursor, prefix, &recount->meta.mark, &key, recount->why);
+    if (err != ERR_OK) return err;
     found->keys++;
     recount->out->keys++;
-    found->sum = digest_add(found->sum, record_digest(name, value));
-    if (key.changed_lsn > recount->meta.mark.lsn.at) {
-        return misfit_here(recount, cursor, "it was changed after the mark");
-    }
-    enum err err = ERR_OK;
+    found->sum = digest_add(found->sum, record_digest(key.name, cursor->ops->value(cursor)));
     if (key.expire_ms != 0) {
         found->expires++;
         err = find_index(recount, found->namespace, &key);
@@ -314,7 +266,7 @@ static enum err pass_strands(struct recount *recount, enum layout kind)
             return misfit_here(recount, cursor, "it belongs to no key");
         }
         struct prefix end = layout_end(&strand);
-        err = within_prefix(cursor, &all, cursor->ops->seek(cursor, prefix_bytes(&end)));
+        err = proof_within(cursor, &all, cursor->ops->seek(cursor, prefix_bytes(&end)));
     }
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
@@ -335,7 +287,7 @@ static enum err pass_other_keys(struct recount *recount)
         }
         struct prefix keys = layout_keys(namespace);
         struct prefix end = layout_end(&keys);
-        err = within_prefix(cursor, &all, cursor->ops->seek(cursor, prefix_bytes(&end)));
+        err = proof_within(cursor, &all, cursor->ops->seek(cursor, prefix_bytes(&end)));
     }
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }

@@ -132,6 +132,24 @@ TEST(state_machine, a_store_of_another_history_is_refused)
     bed_release(&bed);
 }
 
+TEST(state_machine, a_store_with_records_and_no_meta_record_is_corrupt)
+{
+    struct bed bed;
+    bed_init(&bed, 1);
+    ASSERT_WRITE(&bed, "SET a 1", "OK");
+    assert_int_equal(bed_flush(&bed), ERR_OK);
+    struct memory_item *meta = &bed.store.items[memory_search(&bed.store, bytes_text("M"))];
+    assert_int_equal(meta->key.data[0], 'M');
+    meta->key.data[0] = 'N'; /* in its place still */
+    struct state_options options = {.history = {.id = {7}}, .cache_bytes = 1 << 20};
+    struct machine *machine = NULL;
+    struct why why;
+    assert_int_equal(state_open(&machine, &bed.store.base, NULL, &options, NULL, &why),
+                     ERR_CORRUPT);
+    assert_null(machine);
+    bed_release(&bed);
+}
+
 /* --- Flushes --- */
 
 TEST(state_machine, a_flush_without_space_loses_nothing_and_works_later)

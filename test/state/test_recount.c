@@ -117,6 +117,21 @@ TEST(state_recount, the_first_record_that_does_not_fit_is_named)
     bed_release(&bed);
 }
 
+TEST(state_recount, a_rank_of_another_score_than_its_element_is_noticed)
+{
+    struct bed bed;
+    fill(&bed);
+    for (size_t i = 0; i < bed.store.count; i++) {
+        struct memory_item *item = &bed.store.items[i];
+        if (item->key.data[0] == 'R') item->key.data[28] ^= 1; /* the order stays */
+    }
+    enum err err;
+    struct why why;
+    assert_true(notices(&bed, &err, &why));
+    assert_non_null(strstr(why.text, "(K): its ranks are not those of its elements"));
+    bed_release(&bed);
+}
+
 TEST(state_recount, a_digest_that_misses_a_change_is_noticed)
 {
     struct bed bed;
