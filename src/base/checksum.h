@@ -12,6 +12,14 @@ uint64_t checksum64(struct bytes bytes, uint64_t seed);
 /* XXH3-64 over several runs as if they were one. */
 uint64_t checksum64_parts(const struct bytes *parts, size_t count, uint64_t seed);
 
+/* XXH3-64 over bytes that are not all there at once. */
+struct checksum_stream;                             /* fields: base/checksum.c */
+struct checksum_stream *checksum_stream_open(void); /* the caller's */
+void checksum_stream_begin(struct checksum_stream *stream, uint64_t seed);
+void checksum_stream_add(struct checksum_stream *stream, struct bytes bytes);
+uint64_t checksum_stream_value(const struct checksum_stream *stream); /* of all that was added */
+void checksum_stream_close(struct checksum_stream *stream);           /* NULL is fine */
+
 /* A sum of XXH3-128 values modulo 2^128: order-free, so that it can be kept while records
  * change. */
 struct digest {

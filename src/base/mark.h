@@ -29,6 +29,13 @@ struct lineage {
     uint64_t hash;
 };
 
+/* Where an epoch began: a line of the epoch history. */
+struct epoch_start {
+    struct epoch epoch;
+    struct lsn first;       /* of the entry that opened it */
+    uint64_t stream_offset; /* of the stream of effects before it; 0: there is none */
+};
+
 struct mark {
     struct history history;
     struct epoch epoch;

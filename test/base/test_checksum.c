@@ -66,6 +66,29 @@ TEST(checksum, parts_are_hashed_as_if_they_were_one_run)
     }
 }
 
+TEST(checksum, a_stream_is_hashed_as_if_it_were_one_run)
+{
+    static uint8_t input[INPUT_BYTES];
+    fill_input(input);
+    struct dice dice;
+    dice_init(&dice, 5);
+    struct checksum_stream *stream = checksum_stream_open();
+    for (int round = 0; round < 1000; round++) {
+        size_t size = (size_t)dice_below(&dice, INPUT_BYTES);
+        uint64_t seed = dice_chance(&dice, 1, 3) ? 0 : dice_roll(&dice);
+        checksum_stream_begin(stream, seed);
+        for (size_t at = 0; at < size;) {
+            size_t part = (size_t)dice_below(&dice, dice_chance(&dice, 1, 2) ? 20 : 2000);
+            if (part > size - at) part = size - at;
+            checksum_stream_add(stream, bytes_of(input + at, part));
+            at += part;
+        }
+        assert_int_equal(checksum_stream_value(stream), checksum64(bytes_of(input, size), seed));
+    }
+    checksum_stream_close(stream);
+    checksum_stream_close(NULL);
+}
+
 TEST(checksum, no_parts_are_an_empty_run)
 {
     struct bytes nothing = {NULL, 0};
