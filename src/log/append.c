@@ -158,6 +158,11 @@ bool log_is_poisoned(const struct log *log)
     return log->poison != ERR_OK;
 }
 
+const struct histogram *log_sync_us(const struct log *log)
+{
+    return &log->sync_us;
+}
+
 void log_stats(const struct log *log, struct log_stats *out)
 {
     *out = log->stats;

@@ -120,6 +120,7 @@ struct log {
     struct log_path trim_path, trim_path_to;
 
     struct log_stats stats;
+    struct histogram sync_us;
 };
 
 #endif

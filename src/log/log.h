@@ -10,6 +10,7 @@
 #define LOG_LOG_H
 
 #include "base/err.h"
+#include "base/histogram.h"
 #include "base/hlc.h"
 #include "base/mark.h"
 #include "base/trace.h"
@@ -52,23 +53,28 @@ struct log_site {
 
 /* What recovery found; the epoch and history are those of the last entry. */
 struct log_found {
-    bool fresh;              /* made just now */
-    bool clean;              /* the last process closed it */
-    struct mark last;        /* of the last entry that counts */
-    struct stamp stamp;      /* of it */
-    struct lsn first;        /* floor: the first entry kept; last + 1 when there is none */
-    struct lsn committed;    /* recorded, but never beyond `last` */
-    struct lsn durable;      /* recorded */
-    uint64_t torn_bytes;     /* dropped after the last good batch */
+    bool fresh;           /* made just now */
+    bool clean;           /* the last process closed it */
+    struct mark last;     /* of the last entry that counts */
+    struct stamp stamp;   /* of it */
+    struct lsn first;     /* floor: the first entry kept; last + 1 when there is none */
+    struct mark before;   /* of the entry before that one, by its segment; LSN 0: there was none */
+    struct lsn committed; /* recorded, but never beyond `last` */
+    struct lsn durable;   /* recorded */
+    uint64_t torn_bytes;  /* dropped after the last good batch */
     uint64_t copied_entries; /* beyond the recorded durable, written again and synced (I14) */
     struct epoch promised;
     uint64_t incarnation;
 };
 
 /* Makes the directory's first segment and superblock. `history` is the shard's. ERR_EXISTS if there
- * is a log. */
+ * is a log. Blocks. */
 MUST_USE enum err log_create(const struct log_site *site, const struct log_options *options,
                              struct history history, struct why *why);
+/* The same for a log that begins behind `after`, whose entry has `stamp` and is nowhere in it: what
+ * a store holds that was not made by entries of this log. LSN 0: as log_create. */
+MUST_USE enum err log_create_after(const struct log_site *site, const struct log_options *options,
+                                   const struct mark *after, struct stamp stamp, struct why *why);
 /* Recovers the directory and opens it for append; an unclean end has its unsynced tail written
  * again first. Blocks (start-up only). ERR_NOT_FOUND: no log here. ERR_CORRUPT names file, offset
  * and LSN range, and nothing was changed. On failure *log is NULL and nothing stays open. */
@@ -136,6 +142,8 @@ struct log_stats {
     uint64_t segments, segment_bytes_total;
 };
 void log_stats(const struct log *log, struct log_stats *out);
+/* How long syncs took, since the log was opened. Borrowed until it is closed. */
+const struct histogram *log_sync_us(const struct log *log);
 
 /* The first half of a clean end: appends answer ERR_SHUT from now on, what was appended is written
  * and synced, background work stops. advanced() comes at least once when log_is_quiet() has become

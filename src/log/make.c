@@ -4,6 +4,8 @@
  * nothing that looks like a log, and a segment without a superblock is always damage. */
 #include "log/parts.h"
 
+#include <inttypes.h>
+
 #include "base/memory.h"
 #include "base/path.h"
 
@@ -12,6 +14,7 @@ struct making {
     struct log_home home;
     const struct log_options *options;
     struct log_superblock superblock;
+    struct log_chain start;
     uint64_t salt;
 };
 
@@ -114,7 +117,7 @@ static enum err write_segment(const struct making *making, struct why *why)
                                         .history = making->superblock.history,
                                         .salt = making->salt,
                                         .sequence = making->superblock.newest_sequence,
-                                        .start = {.next = {1}}};
+                                        .start = making->start};
     char name[LOG_NAME_BYTES];
     log_segment_name(header.shard, header.start.next, name);
     uint8_t bytes[LOG_SEGMENT_HEADER_BYTES];
@@ -147,18 +150,24 @@ static enum err make_files(struct making *making, struct why *why)
     return err == ERR_OK ? write_slots(making, why) : err;
 }
 
-enum err log_create(const struct log_site *site, const struct log_options *options,
-                    struct history history, struct why *why)
+enum err log_create_after(const struct log_site *site, const struct log_options *options,
+                          const struct mark *after, struct stamp stamp, struct why *why)
 {
+    if (after->lsn.at >= LOG_LSN_MAX)
+        return why_fail(why, ERR_LIMIT, "no log begins behind LSN %" PRIu64, after->lsn.at);
+    struct lsn first = lsn_next(after->lsn);
     struct making making = {
         .home = {site->disk, site->directory},
         .options = options,
         .superblock = {.shard = options->shard,
                        .cluster = options->cluster,
-                       .history = history,
-                       .floor = {1},
-                       .newest = {1},
+                       .history = after->history,
+                       .durable = after->lsn,
+                       .committed = after->lsn,
+                       .floor = first,
+                       .newest = first,
                        .newest_sequence = 1},
+        .start = {first, after->lineage, after->epoch, stamp},
     };
     while (making.salt == 0) entropy_fill(site->entropy, &making.salt, sizeof(making.salt));
     enum err err = log_home_check(making.home, why);
@@ -167,4 +176,11 @@ enum err log_create(const struct log_site *site, const struct log_options *optio
     if (err == ERR_OK) err = must_be_empty(making.home, why);
     if (err == ERR_OK) err = remove_leftovers(making.home, why);
     return err == ERR_OK ? make_files(&making, why) : err;
+}
+
+enum err log_create(const struct log_site *site, const struct log_options *options,
+                    struct history history, struct why *why)
+{
+    struct mark nothing = {.history = history};
+    return log_create_after(site, options, &nothing, (struct stamp){0}, why);
 }

@@ -7,9 +7,11 @@
 #include <inttypes.h>
 
 #include "base/memory.h"
+#include "base/path.h"
 #include "log/recover.h"
 
 struct log_reader {
+    char *path; /* of the directory */
     struct log_directory directory;
     size_t index;     /* of the segment that is being read */
     struct lsn limit; /* the next segment's first LSN, or LOG_LSN_MAX */
@@ -33,7 +35,9 @@ static enum err segment_begin(struct log_reader *reader, struct why *why)
     reader->rest = (struct bytes){NULL, 0};
     reader->limit = (struct lsn){LOG_LSN_MAX};
     if (!is_last(reader)) reader->limit = segment[1].header.start.next;
-    return log_scan_open(&reader->scan, reader->directory.home, segment, why);
+    enum err err = log_scan_open(&reader->scan, reader->directory.home, segment, why);
+    /* Its header has been read: one that is gone by now is no end. */
+    return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
 }
 
 enum err log_reader_open(struct log_reader **out, struct disk *disk, const char *directory,
@@ -41,8 +45,11 @@ enum err log_reader_open(struct log_reader **out, struct disk *disk, const char 
 {
     *out = NULL;
     struct log_reader *reader = memory_zeroed(1, sizeof(*reader));
-    enum err err = log_directory_read(&reader->directory, (struct log_home){disk, directory}, why);
+    reader->path = path_join(directory, "");
+    struct log_home home = {disk, reader->path};
+    enum err err = log_directory_read(&reader->directory, home, why);
     if (err != ERR_OK) {
+        memory_free(reader->path);
         memory_free(reader);
         return err;
     }
@@ -128,5 +135,6 @@ void log_reader_close(struct log_reader *reader)
     if (reader == NULL) return;
     log_scan_close(&reader->scan);
     log_directory_release(&reader->directory);
+    memory_free(reader->path);
     memory_free(reader);
 }

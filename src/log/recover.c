@@ -192,6 +192,7 @@ void log_recovery_report(const struct log_directory *directory, const struct log
                          struct log_found *found)
 {
     const struct log_superblock *superblock = &directory->superblock;
+    const struct log_chain *start = &directory->segments[0].header.start;
     *found = (struct log_found){
         .clean = recovery->clean,
         .last = {superblock->history,
@@ -200,6 +201,7 @@ void log_recovery_report(const struct log_directory *directory, const struct log
                  recovery->end.lineage},
         .stamp = recovery->end.stamp,
         .first = superblock->floor,
+        .before = {superblock->history, start->epoch, {start->next.at - 1}, start->lineage},
         .committed = recovery->committed,
         .durable = recovery->durable,
         .torn_bytes = recovery->torn_bytes,

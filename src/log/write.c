@@ -121,6 +121,7 @@ static void sync_measured(struct log *log, uint64_t began_us)
     log->stats.sync_us_last = us;
     log->stats.sync_us_total += us;
     if (us > log->stats.sync_us_worst) log->stats.sync_us_worst = us;
+    histogram_add(&log->sync_us, us, 1);
 }
 
 static void sync_done(struct disk_request *request)

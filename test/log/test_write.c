@@ -47,6 +47,8 @@ TEST(log_write, syncs_are_measured_the_last_the_longest_and_their_sum)
         fell = fell || stats.sync_us_last < worst;
         assert_int_equal(stats.sync_us_total, total);
         assert_int_equal(stats.sync_us_worst, worst);
+        assert_int_equal(histogram_count(log_sync_us(keeper->log)), i);
+        assert_int_equal(log_sync_us(keeper->log)->total_us, total);
     }
     assert_true(fell);
     keeper_free(keeper);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vectors: reads docs/formats/vectors/log-*.txt. */
+/* vectors: reads docs/formats/vectors/log-*.txt and image.txt. */
 #ifndef TEST_LOG_VECTORS_H
 #define TEST_LOG_VECTORS_H
 
@@ -95,16 +95,23 @@ static inline void vector_line(struct vector *vector, char *line)
     }
 }
 
+static inline void vector_take_name(struct vector *vector)
+{
+    (void)snprintf(vector->name, sizeof(vector->name), "%.*s", (int)strcspn(vector->line + 7, "\n"),
+                   vector->line + 7);
+}
+
 /* The next one of the file; false at the end. */
 static inline bool vector_next(struct vector *vector)
 {
     vector_clear(vector);
     bool found = strncmp(vector->line, "vector ", 7) == 0;
-    if (found) (void)snprintf(vector->name, sizeof(vector->name), "%.60s", vector->line + 7);
+    if (found) vector_take_name(vector);
     while (fgets(vector->line, (int)vector->line_size, vector->file) != NULL) {
         if (strncmp(vector->line, "vector ", 7) == 0) {
             if (found) return true;
             found = true;
+            vector_take_name(vector);
         } else {
             vector_line(vector, vector->line);
         }
