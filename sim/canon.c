@@ -243,6 +243,11 @@ static void recording_flush(struct machine *machine, struct machine_flush *flush
     inner_of(machine)->ops->flush(inner_of(machine), flush);
 }
 
+static struct capture *recording_capture(struct machine *machine)
+{
+    return inner_of(machine)->ops->capture(inner_of(machine));
+}
+
 static size_t recording_due(struct machine *machine, struct stamp now, size_t limit,
                             struct buffer *proposals)
 {
@@ -297,6 +302,7 @@ static const struct machine_ops recording_ops = {
     .unflushed_bytes = recording_unflushed,
     .unflushed_records = recording_unflushed_records,
     .flush = recording_flush,
+    .capture = recording_capture,
     .due = recording_due,
     .tidy = recording_tidy,
     .reclaim = recording_reclaim,
@@ -340,6 +346,7 @@ static enum err canon_open(struct machine_maker *maker, const char *directory, b
     struct machine *inner = NULL;
     enum err err = canon->inner_maker->open(canon->inner_maker, directory, create, history, &inner,
                                             why);
+    maker->found = canon->inner_maker->found;
     if (err != ERR_OK) return err;
     canon->recording = (struct recording){{&recording_ops}, inner, canon};
     check_opening(canon);
@@ -347,9 +354,25 @@ static enum err canon_open(struct machine_maker *maker, const char *directory, b
     return ERR_OK;
 }
 
+static enum err canon_fill(struct machine_maker *maker, const char *directory,
+                           const struct machine_fill *fill, struct why *why)
+{
+    struct canon *canon = CONTAINER_OF(maker, struct canon, maker);
+    return canon->inner_maker->fill(canon->inner_maker, directory, fill, why);
+}
+
+static void canon_close(struct machine_maker *maker, struct machine *machine)
+{
+    struct canon *canon = CONTAINER_OF(maker, struct canon, maker);
+    struct recording *recording = recording_of(machine);
+    canon->inner_maker->close(canon->inner_maker, recording->inner);
+    recording->inner = NULL;
+}
+
 void canon_init(struct canon *canon, struct sim_world *world)
 {
-    *canon = (struct canon){.world = world, .maker.open = canon_open};
+    *canon = (struct canon){
+        .world = world, .maker = {.open = canon_open, .fill = canon_fill, .close = canon_close}};
 }
 
 void canon_release(struct canon *canon)

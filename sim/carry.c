@@ -135,7 +135,9 @@ static enum err run_remove(struct sim_disk *disk, struct disk_request *request)
     const char *last;
     struct sim_inode *inode = sim_files_find(disk, request->path);
     if (inode == NULL) return request_fail(request, ERR_NOT_FOUND, "no such file");
-    if (inode->seen_names.count > 0 || inode->attached != NULL) {
+    /* A store in it goes with it: its files are not modelled one by one. */
+    bool is_open = inode->attached != NULL && inode->attached->is_open;
+    if (inode->seen_names.count > 0 || is_open) {
         return request_fail(request, ERR_REFUSED, "the directory is not empty");
     }
     struct sim_inode *parent = sim_files_parent(disk, request->path, &last);

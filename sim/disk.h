@@ -41,7 +41,8 @@ struct sim_disk_profile *sim_disk_profile(struct sim_disk *disk); /* to be set b
 
 /* A rule for operations 1 << enum disk_op. The id is for sim_disk_unfault. */
 uint64_t sim_disk_fault(struct sim_disk *disk, const struct sim_fault *fault);
-void sim_disk_unfault(struct sim_disk *disk, uint64_t id); /* 0: all rules */
+void sim_disk_unfault(struct sim_disk *disk, uint64_t id);           /* 0: all rules */
+bool sim_disk_fault_waits(const struct sim_disk *disk, uint64_t id); /* it has hits left */
 uint64_t sim_disk_fault_hits(const struct sim_disk *disk);
 void sim_disk_set_capacity(struct sim_disk *disk, uint64_t bytes); /* below what is used: full */
 uint64_t sim_disk_used(const struct sim_disk *disk);               /* in whole 4 KiB blocks */
@@ -68,6 +69,7 @@ void sim_disk_wipe(struct sim_disk *disk); /* a new, empty disk; the node is dow
 /* For sim/store.c: what belongs to a directory beside its names. */
 struct sim_attached {
     void (*drop)(struct sim_attached *attached); /* the directory is gone for ever */
+    bool is_open;                                /* in use: the directory cannot be removed */
     uint64_t bytes;                              /* counts against the capacity */
 };
 /* The place of the directory's attachment (NULL inside: nothing attached), or NULL if there is no

@@ -15,6 +15,7 @@ void sim_faults_init(struct sim_faults *faults, struct dice *dice)
 static void faults_drop(struct sim_faults *faults, size_t at)
 {
     memory_free((void *)(uintptr_t)faults->list[at].paths);
+    memory_free((void *)(uintptr_t)faults->list[at].except);
     faults->count--;
     memmove(faults->list + at, faults->list + at + 1,
             (faults->count - at) * sizeof(faults->list[0]));
@@ -34,6 +35,15 @@ void sim_faults_release(struct sim_faults *faults)
     sim_faults_init(faults, NULL);
 }
 
+static const char *text_copy(const char *text)
+{
+    if (text == NULL) return NULL;
+    size_t size = strlen(text) + 1;
+    char *copy = memory_alloc(size);
+    memcpy(copy, text, size);
+    return copy;
+}
+
 uint64_t sim_faults_add(struct sim_faults *faults, const struct sim_fault *fault)
 {
     if (faults->count == faults->capacity) {
@@ -44,12 +54,8 @@ uint64_t sim_faults_add(struct sim_faults *faults, const struct sim_fault *fault
     struct sim_fault *added = &faults->list[faults->count];
     *added = *fault;
     if (added->err == ERR_OK) added->err = ERR_IO;
-    if (fault->paths != NULL) {
-        size_t size = strlen(fault->paths) + 1;
-        char *copy = memory_alloc(size);
-        memcpy(copy, fault->paths, size);
-        added->paths = copy;
-    }
+    added->paths = text_copy(fault->paths);
+    added->except = text_copy(fault->except);
     faults->ids[faults->count++] = ++faults->newest_id;
     return faults->newest_id;
 }
@@ -63,11 +69,25 @@ void sim_faults_remove(struct sim_faults *faults, uint64_t id)
     }
 }
 
+bool sim_faults_waits(const struct sim_faults *faults, uint64_t id)
+{
+    for (size_t i = 0; i < faults->count; i++) {
+        if (faults->ids[i] == id) return true;
+    }
+    return false;
+}
+
+static bool is_of(const char *glob, const char *path)
+{
+    return glob_match(bytes_text(glob), bytes_text(path), false);
+}
+
 static bool fault_matches(const struct sim_fault *fault, unsigned op, const char *path, bool stalls)
 {
     if ((fault->ops >> op & 1) == 0) return false;
     if ((fault->kind == SIM_FAULT_STALL) != stalls) return false;
-    return fault->paths == NULL || glob_match(bytes_text(fault->paths), bytes_text(path), false);
+    if (fault->except != NULL && is_of(fault->except, path)) return false;
+    return fault->paths == NULL || is_of(fault->paths, path);
 }
 
 static bool faults_roll(struct sim_faults *faults, unsigned op, const char *path, bool stalls,

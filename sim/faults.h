@@ -25,6 +25,7 @@ enum sim_fault_kind {
 struct sim_fault {
     uint64_t ops;         /* bits 1 << enum disk_op, or 1 << enum sim_store_op */
     const char *paths;    /* glob; NULL: all. Copied by sim_faults_add */
+    const char *except;   /* glob of those it is not for; NULL: none. Copied likewise */
     uint64_t skip;        /* operations that match and pass first */
     uint64_t hits;        /* then so many are hit; 0: all from then on */
     uint32_t per_million; /* the chance of each hit; 0: certain */
@@ -49,6 +50,8 @@ void sim_faults_release(struct sim_faults *faults);
 uint64_t sim_faults_add(struct sim_faults *faults, const struct sim_fault *fault);
 void sim_faults_remove(struct sim_faults *faults, uint64_t id); /* gone already is fine */
 void sim_faults_clear(struct sim_faults *faults);
+/* Whether it has hits left, so long as it was not removed. */
+bool sim_faults_waits(const struct sim_faults *faults, uint64_t id);
 /* The first rule that hits this operation is copied into *hit; every rule that matches counts it.
  * STALL rules are not looked at here. */
 bool sim_faults_roll(struct sim_faults *faults, unsigned op, const char *path,

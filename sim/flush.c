@@ -99,16 +99,22 @@ static void flushing_commit(struct sim_flushing *flushing)
     if (moment == SIM_AFTER) sim_node_die(node);
 }
 
-static void flushing_tell(struct sim_flushing *flushing)
+static void flushing_answer(struct sim_flushing *flushing)
 {
     struct store_flush *flush = flushing->flush;
-    struct sim_node *node = flushing->store->stores->node;
     flush->err = flushing->err;
     flush->why.text[0] = '\0';
     if (flush->err != ERR_OK) {
         (void)why_fail(&flush->why, flush->err, "cannot flush %s: %s", flushing->store->path,
                        err_name(flush->err));
     }
+}
+
+static void flushing_tell(struct sim_flushing *flushing)
+{
+    struct store_flush *flush = flushing->flush;
+    struct sim_node *node = flushing->store->stores->node;
+    flushing_answer(flushing);
     sim_flushing_drop(flushing);
     SIM_CALL_NODE(node, flush->done(flush));
 }
@@ -133,16 +139,12 @@ static void flushing_arrived(struct sim_event *event)
     MUST(false);
 }
 
-void sim_store_flush(struct store *base, struct store_flush *flush)
+/* The begin, one I/O operation. */
+static struct sim_flushing *flushing_begin(struct sim_store *store, struct store_flush *flush)
 {
-    struct sim_store *store = CONTAINER_OF(base, struct sim_store, base);
     struct sim_node *node = store->stores->node;
-    struct sim_heap *before = sim_heap_enter(NULL);
     MUST(store->flushing == NULL);
-    MUST(flush->done != NULL && flush->run != NULL);
-    const struct sim_stores_profile *profile = &store->stores->profile;
-    uint64_t latency = sim_store_latency(store, SIM_STORE_FLUSH, profile->flush_us_min,
-                                         profile->flush_us_max);
+    MUST(flush->run != NULL);
     struct sim_flushing *flushing = memory_zeroed(1, sizeof(*flushing));
     flushing->event = (struct sim_event){
         .fired = flushing_arrived, .node = node, .kind = SIM_EVENT_FLUSH};
@@ -154,18 +156,41 @@ void sim_store_flush(struct store *base, struct store_flush *flush)
     if (store->is_shut) {
         flushing->err = ERR_SHUT;
         flushing->phase = FLUSH_TELLING;
-    } else {
-        enum sim_moment moment = sim_node_count_io(node);
-        if (moment != SIM_MOMENT_NONE) sim_node_die(node);
-        flushing->err = sim_store_roll(store->stores, SIM_STORE_FLUSH, store->path);
-        /* A failure comes before the run is looked at, or after its last item. */
-        if (flushing->err != ERR_OK &&
-            dice_chance(sim_world_dice(node->world, SIM_DICE_STORE), 1, 2)) {
-            flushing->phase = FLUSH_COMMITTING;
-        }
+        return flushing;
     }
-    sim_world_plan(node->world, &flushing->event, latency);
+    enum sim_moment moment = sim_node_count_io(node);
+    if (moment != SIM_MOMENT_NONE) sim_node_die(node);
+    flushing->err = sim_store_roll(store->stores, SIM_STORE_FLUSH, store->path);
+    /* A failure comes before the run is looked at, or after its last item. */
+    if (flushing->err != ERR_OK && dice_chance(sim_world_dice(node->world, SIM_DICE_STORE), 1, 2)) {
+        flushing->phase = FLUSH_COMMITTING;
+    }
+    return flushing;
+}
+
+void sim_store_flush(struct store *base, struct store_flush *flush)
+{
+    struct sim_store *store = CONTAINER_OF(base, struct sim_store, base);
+    struct sim_heap *before = sim_heap_enter(NULL);
+    MUST(flush->done != NULL);
+    const struct sim_stores_profile *profile = &store->stores->profile;
+    uint64_t latency = sim_store_latency(store, SIM_STORE_FLUSH, profile->flush_us_min,
+                                         profile->flush_us_max);
+    struct sim_flushing *flushing = flushing_begin(store, flush);
+    sim_world_plan(store->stores->node->world, &flushing->event, latency);
     (void)sim_heap_enter(before);
+}
+
+enum err sim_store_flush_wait(struct store *base, struct store_flush *flush)
+{
+    struct sim_store *store = CONTAINER_OF(base, struct sim_store, base);
+    struct sim_heap *before = sim_heap_enter(NULL);
+    struct sim_flushing *flushing = flushing_begin(store, flush);
+    sim_flushing_finish(flushing);
+    flushing_answer(flushing);
+    sim_flushing_drop(flushing);
+    (void)sim_heap_enter(before);
+    return flush->err;
 }
 
 void sim_flushing_finish(struct sim_flushing *flushing)

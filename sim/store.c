@@ -384,7 +384,7 @@ static void store_drop(struct sim_store *store)
     while ((node = list_first(&store->views)) != NULL) {
         view_drop(CONTAINER_OF(node, struct store_view, node));
     }
-    store->held->is_open = false;
+    store->held->base.is_open = false;
     list_remove(&store->node);
     memory_free(store);
 }
@@ -394,7 +394,7 @@ static void store_close_of_sim(struct store *base)
     struct sim_store *store = store_of(base);
     struct sim_heap *before = sim_heap_enter(NULL);
     MUST(list_empty(&store->cursors));
-    MUST(list_empty(&store->views));
+    MUST(list_empty(&store->views) || !list_empty(&store->warmings));
     if (store->flushing != NULL) sim_flushing_finish(store->flushing);
     store_drop(store);
     (void)sim_heap_enter(before);
@@ -404,6 +404,7 @@ static const struct store_ops store_ops_of_sim = {
     .get = store_get_of_sim,
     .cursor = store_cursor_of_sim,
     .flush = sim_store_flush,
+    .flush_wait = sim_store_flush_wait,
     .warm = store_warm_of_sim,
     .fetch = store_fetch_of_sim,
     .view_open = store_view_open_of_sim,
@@ -417,9 +418,16 @@ static const struct store_ops store_ops_of_sim = {
 static void held_drop(struct sim_attached *base)
 {
     struct sim_held *held = CONTAINER_OF(base, struct sim_held, base);
-    MUST(!held->is_open);
+    MUST(!held->base.is_open);
     sim_tree_drop(held->tree);
     memory_free(held);
+}
+
+static void held_make(struct sim_attached **place)
+{
+    struct sim_held *made = memory_zeroed(1, sizeof(*made));
+    made->base.drop = held_drop;
+    *place = &made->base;
 }
 
 static enum err held_find(struct sim_stores *stores, const char *path, bool create,
@@ -431,13 +439,10 @@ static enum err held_find(struct sim_stores *stores, const char *path, bool crea
     if (place == NULL || (*place == NULL && !create)) {
         return why_fail(why, ERR_NOT_FOUND, "cannot open %s: no store there", path);
     }
-    if (*place == NULL) {
-        struct sim_held *made = memory_zeroed(1, sizeof(*made));
-        made->base.drop = held_drop;
-        *place = &made->base;
-    }
+    if (*place == NULL) held_make(place);
     *held = CONTAINER_OF(*place, struct sim_held, base);
-    if ((*held)->is_open) return why_fail(why, ERR_REFUSED, "cannot open %s: it is open", path);
+    if ((*held)->base.is_open)
+        return why_fail(why, ERR_REFUSED, "cannot open %s: it is open", path);
     return ERR_OK;
 }
 
@@ -461,7 +466,7 @@ static enum err stores_open_of_sim(struct stores *base, const char *path, bool c
         store->stores = stores;
         store->held = held;
         store->opening = ++stores->node->world->store_openings;
-        held->is_open = true;
+        held->base.is_open = true;
         list_init(&store->cursors);
         list_init(&store->views);
         list_init(&store->warmings);
@@ -563,4 +568,24 @@ bool sim_stores_dump(struct sim_stores *stores, const char *path, struct buffer 
         buffer_append(out, bytes_of(item->bytes, item->key_size + item->value_size));
     }
     return true;
+}
+
+bool sim_stores_take(struct sim_stores *stores, const char *path, struct sim_tree **tree)
+{
+    *tree = NULL;
+    struct sim_attached **place = sim_disk_attached(stores->node->disk, path, false);
+    if (place == NULL || *place == NULL) return false;
+    *tree = sim_tree_share(CONTAINER_OF(*place, struct sim_held, base)->tree);
+    return true;
+}
+
+void sim_stores_put(struct sim_stores *stores, const char *path, struct sim_tree *tree)
+{
+    struct sim_attached **place = sim_disk_attached(stores->node->disk, path, true);
+    MUST(place != NULL);
+    if (*place == NULL) held_make(place);
+    struct sim_held *held = CONTAINER_OF(*place, struct sim_held, base);
+    sim_tree_drop(held->tree);
+    held->tree = tree;
+    held->base.bytes = sim_tree_bytes(tree);
 }

@@ -54,6 +54,11 @@ uint64_t sim_stores_fault_hits(const struct sim_stores *stores);
 /* For checkers: the version in place at the path, as a run of {le32 key size, le32 value size, key,
  * value}, appended. False: no store there. */
 bool sim_stores_dump(struct sim_stores *stores, const char *path, struct buffer *out);
+/* For an operator's hands, while the node is down: the version in place, shared, and another one
+ * (taken over; NULL: an empty store) in its place. False: no store there. */
+struct sim_tree;
+bool sim_stores_take(struct sim_stores *stores, const char *path, struct sim_tree **tree);
+void sim_stores_put(struct sim_stores *stores, const char *path, struct sim_tree *tree);
 /* How many reads have said ERR_PENDING: a run in which none did proves nothing about them. */
 uint64_t sim_stores_pendings(const struct sim_stores *stores);
 

@@ -13,7 +13,6 @@
 struct sim_held {
     struct sim_attached base;
     struct sim_tree *tree;
-    bool is_open;
 };
 
 struct sim_stores {
@@ -60,7 +59,8 @@ enum err sim_store_roll(struct sim_stores *stores, enum sim_store_op op, const c
 uint64_t sim_store_latency(struct sim_store *store, enum sim_store_op op, uint64_t low,
                            uint64_t high);
 
-void sim_store_flush(struct store *base, struct store_flush *flush); /* the seam's */
+void sim_store_flush(struct store *base, struct store_flush *flush);          /* the seam's */
+enum err sim_store_flush_wait(struct store *base, struct store_flush *flush); /* likewise */
 /* Carries a flush under way through to its commit, without telling; the store is closing. */
 void sim_flushing_finish(struct sim_flushing *flushing);
 /* All or nothing of a flush under way, as the cut says. */

@@ -32,6 +32,11 @@ void sim_disk_unfault(struct sim_disk *disk, uint64_t id)
     }
 }
 
+bool sim_disk_fault_waits(const struct sim_disk *disk, uint64_t id)
+{
+    return sim_faults_waits(&disk->faults, id);
+}
+
 uint64_t sim_disk_fault_hits(const struct sim_disk *disk)
 {
     return disk->faults.hits;

@@ -177,11 +177,12 @@ enum err engine_flush(struct engine *engine, struct store_run *run, struct why *
 
 /* ---- Warming ---- */
 
-static enum err warm_one(const struct engine *engine, struct bytes key, struct why *why)
+static enum err warm_one(const struct engine *engine, const rocksdb_readoptions_t *options,
+                         struct bytes key, struct why *why)
 {
     char *error = NULL;
-    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned(engine->db, engine->wait,
-                                                        (const char *)key.data, key.size, &error);
+    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned(engine->db, options, (const char *)key.data,
+                                                        key.size, &error);
     if (error != NULL) return engine_err(error, "read", why);
     if (slice != NULL) rocksdb_pinnableslice_destroy(slice);
     return ERR_OK;
@@ -189,11 +190,12 @@ static enum err warm_one(const struct engine *engine, struct bytes key, struct w
 
 /* Goes one item past the range: whoever walks it on the loop does so too, to see that it has
  * ended. */
-enum err engine_warm(const struct engine *engine, const struct store_range *range, struct why *why)
+enum err engine_warm(const struct engine *engine, const rocksdb_readoptions_t *options,
+                     const struct store_range *range, struct why *why)
 {
     if (engine->db == NULL) return why_fail(why, ERR_IO, "store: could not be opened again");
-    if (range->to.size == 0) return warm_one(engine, range->from, why);
-    rocksdb_iterator_t *iterator = rocksdb_create_iterator(engine->db, engine->wait);
+    if (range->to.size == 0) return warm_one(engine, options, range->from, why);
+    rocksdb_iterator_t *iterator = rocksdb_create_iterator(engine->db, options);
     uint64_t moved = 0;
     if (range->backward)
         rocksdb_iter_seek_for_prev(iterator, (const char *)range->to.data, range->to.size);

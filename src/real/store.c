@@ -96,7 +96,7 @@ static void store_reopen(struct store_real *store)
     enum err err = ERR_SPACE;
     store->held_flush = NULL;
     store->reopening = false;
-    if (store->cursors > 0 || store->views > 0) {
+    if (store->cursors > 0 || !list_empty(&store->views)) {
         (void)why_fail(&why, err, "store: waits for readers before it is opened again");
     } else {
         err = engine_reopen(&store->engine, &why);
@@ -157,6 +157,17 @@ static void store_real_flush(struct store *base, struct store_flush *flush)
     else store_submit(store, &store->flusher, &store->asked_flushes, &flush->node);
 }
 
+static enum err store_real_flush_wait(struct store *base, struct store_flush *flush)
+{
+    struct store_real *store = store_of(base);
+    MUST(!store->flushing);
+    store_flush_work(&store->flusher, &flush->node);
+    if (flush->err == ERR_PENDING) /* to be opened again; who asks here makes a new one instead */
+        flush->err = why_fail(&flush->why, ERR_SPACE, "store: no space, and none was made since");
+    store->poisoned = flush->err != ERR_OK && flush->err != ERR_SPACE;
+    return flush->err;
+}
+
 /* ---- Warming ---- */
 
 static void store_warm_work(struct worker *worker, struct list *item)
@@ -165,8 +176,11 @@ static void store_warm_work(struct worker *worker, struct list *item)
     struct store_warm *warm = CONTAINER_OF(item, struct store_warm, node);
     warm->why.text[0] = '\0';
     warm->err = ERR_OK;
+    rocksdb_readoptions_t *options = store->engine.wait;
+    if (warm->view != NULL) options = store_real_view_options(warm->view);
     for (size_t i = 0; i < warm->count && warm->err == ERR_OK; i++)
-        warm->err = engine_warm(&store->engine, &warm->ranges[i], &warm->why);
+        warm->err = engine_warm(&store->engine, options, &warm->ranges[i], &warm->why);
+    if (warm->view != NULL) rocksdb_readoptions_destroy(options);
 }
 
 static void store_warm_done(struct worker *worker, struct list *item)
@@ -227,7 +241,7 @@ static void store_real_close(struct store *base)
 {
     if (base == NULL) return;
     struct store_real *store = store_of(base);
-    MUST(store->cursors == 0 && store->views == 0);
+    MUST(store->cursors == 0 && (list_empty(&store->views) || store->warming > 0));
     atomic_store(&store->engine.hurry, true);
     if (store->stores->loop != NULL) {
         worker_release(&store->flusher);
@@ -235,6 +249,7 @@ static void store_real_close(struct store *base)
         worker_release(&store->cleaner);
         clock_cancel(&store->stores->loop->clock, &store->reopen);
     }
+    while (!list_empty(&store->views)) store_real_view_drop(store, list_first(&store->views));
     engine_close(&store->engine);
     list_remove(&store->node);
     memory_free(store);
@@ -244,6 +259,7 @@ static const struct store_ops store_real_ops = {
     .get = store_real_get,
     .cursor = store_real_cursor,
     .flush = store_real_flush,
+    .flush_wait = store_real_flush_wait,
     .warm = store_real_warm,
     .fetch = store_real_fetch,
     .view_open = store_real_view_open,
@@ -274,6 +290,7 @@ static enum err stores_real_open(struct stores *base, const char *path, bool cre
     list_init(&store->asked_warms);
     list_init(&store->asked_cleans);
     list_init(&store->held_warms);
+    list_init(&store->views);
     list_init(&store->clean);
     store->reopen.run = store_reopen_task;
     store->flusher = (struct worker){.work = store_flush_work,

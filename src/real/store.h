@@ -29,7 +29,8 @@ struct store_real {
         poisoned; /* a flush failed for good; written by done(), read through the flusher's queue */
     bool flushing, starved;     /* the last flush failed for want of space */
     atomic_uint_fast64_t bytes; /* on disk, as of the last flush */
-    unsigned cursors, views;    /* open ones */
+    unsigned cursors;           /* open ones */
+    struct list views;          /* likewise: struct store_view */
     unsigned warming;           /* at the worker and not done */
     bool cleaning;              /* likewise */
     enum err cleaned;           /* what came of the last cleaning */
@@ -50,5 +51,8 @@ struct store_cursor *store_real_cursor(struct store *store, struct store_view *v
                                        enum store_patience patience);
 struct store_view *store_real_view_open(struct store *store);
 void store_real_view_close(struct store *store, struct store_view *view);
+void store_real_view_drop(struct store_real *store, struct list *view);
+/* For a reader that may wait, on any thread; owned by the caller. */
+rocksdb_readoptions_t *store_real_view_options(const struct store_view *view);
 
 #endif

@@ -119,11 +119,10 @@ static const struct store_cursor_ops cursor_ops = {
     .close = cursor_close,
 };
 
-/* A view is RocksDB's snapshot, which its struct only names. */
-static const rocksdb_snapshot_t *snapshot_of(const struct store_view *view)
-{
-    return (const rocksdb_snapshot_t *)(const void *)view;
-}
+struct store_view {
+    struct list node; /* in store->views */
+    const rocksdb_snapshot_t *snapshot;
+};
 
 struct store_cursor *store_real_cursor(struct store *base, struct store_view *view,
                                        enum store_patience patience)
@@ -134,24 +133,37 @@ struct store_cursor *store_real_cursor(struct store *base, struct store_view *vi
     cursor->store = store;
     cursor->options = patience == STORE_WAIT ? store->engine.wait : store->engine.no_wait;
     if (view != NULL) {
-        cursor->options = engine_view_options(patience, snapshot_of(view));
+        cursor->options = engine_view_options(patience, view->snapshot);
         cursor->owns_options = true;
     }
     store->cursors += 1;
     return &cursor->cursor;
 }
 
+rocksdb_readoptions_t *store_real_view_options(const struct store_view *view)
+{
+    return engine_view_options(STORE_WAIT, view->snapshot);
+}
+
 struct store_view *store_real_view_open(struct store *base)
 {
     struct store_real *store = CONTAINER_OF(base, struct store_real, store);
-    store->views += 1;
-    return (struct store_view *)(uintptr_t)rocksdb_create_snapshot(store->engine.db);
+    struct store_view *view = memory_zeroed(1, sizeof(*view));
+    view->snapshot = rocksdb_create_snapshot(store->engine.db);
+    list_append(&store->views, &view->node);
+    return view;
+}
+
+void store_real_view_drop(struct store_real *store, struct list *node)
+{
+    struct store_view *view = CONTAINER_OF(node, struct store_view, node);
+    list_remove(node);
+    rocksdb_release_snapshot(store->engine.db, view->snapshot);
+    memory_free(view);
 }
 
 void store_real_view_close(struct store *base, struct store_view *view)
 {
-    struct store_real *store = CONTAINER_OF(base, struct store_real, store);
-    MUST(view != NULL && store->views > 0);
-    store->views -= 1;
-    rocksdb_release_snapshot(store->engine.db, snapshot_of(view));
+    MUST(view != NULL);
+    store_real_view_drop(CONTAINER_OF(base, struct store_real, store), &view->node);
 }

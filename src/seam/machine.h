@@ -9,6 +9,7 @@
 #include "base/checksum.h"
 #include "base/err.h"
 #include "base/mark.h"
+#include "seam/capture.h"
 #include "seam/entry.h"
 #include "seam/reply.h"
 
@@ -78,6 +79,9 @@ struct machine_ops {
     /* Freezes what is applied and hands it to the store; apply() goes on meanwhile. One at a time.
      * The caller has made the log durable through applied() first. */
     void (*flush)(struct machine *machine, struct machine_flush *flush);
+    /* What the newest flush left, for an image: opens now, reads as it is asked to. One at a time;
+     * closed by the caller before the store and the machine are. */
+    struct capture *(*capture)(struct machine *machine);
     /* Payloads of entries that are due at `now` (expired keys) into `proposals` (le32 length,
      * payload), at most `limit`. Returns how many; ERR_PENDING-like misses only make it fewer. */
     size_t (*due)(struct machine *machine, struct stamp now, size_t limit,
@@ -96,12 +100,50 @@ struct machine_ops {
     void (*close)(struct machine *machine);                  /* nothing is flushed by it */
 };
 
-/* Makes the machine of a shard at start-up. On failure *machine is NULL. ERR_NOT_FOUND: `create` is
- * false and there is nothing; ERR_CORRUPT, ERR_IO, ERR_SPACE, ERR_REFUSED (its history is another
- * one). */
+/* Records as a capture gave them: ascending by key, each once. */
+struct machine_records {
+    /* Borrowed until the next call. ERR_NOT_FOUND: that was all, and all of it was right. */
+    enum err (*next)(struct machine_records *records, struct bytes *key, struct bytes *value,
+                     struct why *why);
+};
+
+/* What is to be put into a new store. */
+struct machine_fill {
+    struct machine_records *records;
+    struct mark mark;       /* as whoever wrote them says; what they say themselves must fit */
+    struct digest digest;   /* likewise */
+    uint64_t keys;          /* likewise */
+    struct history history; /* that the store is to be of; usually the mark's */
+    uint64_t window_bytes;  /* of records, held in memory at a time, about */
+};
+
+/* What an open() has found. Its doubts are the start gate's to decide. */
+enum machine_found {
+    MACHINE_MARK,       /* it was opened: its mark is flushed() */
+    MACHINE_EMPTY,      /* it was opened: nothing was ever flushed, LSN 0 */
+    MACHINE_ABSENT,     /* there is nothing */
+    MACHINE_NO_MARK,    /* it holds records, but no mark */
+    MACHINE_BAD_MARK,   /* its mark does not read */
+    MACHINE_UNREADABLE, /* it could not be read */
+    MACHINE_LATER,      /* it is of a format that this program has no reader for */
+    MACHINE_FOREIGN,    /* it is of another history */
+};
+
+/* Makes the machine of a shard. All of it blocks: start-up and tools. */
 struct machine_maker {
+    /* On failure *machine is NULL. ERR_NOT_FOUND: `create` is false and there is nothing;
+     * ERR_CORRUPT, ERR_IO, ERR_SPACE, ERR_REFUSED. Sets `found`. */
     enum err (*open)(struct machine_maker *maker, const char *directory, bool create,
                      struct history history, struct machine **machine, struct why *why);
+    /* Makes a store of `fill` in `directory`, which is not there yet. The mark is written in one
+     * step with the last of the records: before, nothing opens what is there. ERR_CORRUPT: the
+     * records are not what `fill` says, or have no mark; ERR_IO, ERR_SPACE. What was made by then
+     * stays, as the caller's to remove. */
+    enum err (*fill)(struct machine_maker *maker, const char *directory,
+                     const struct machine_fill *fill, struct why *why);
+    /* Closes what open() gave, its store first; nothing is flushed. Captures are closed. */
+    void (*close)(struct machine_maker *maker, struct machine *machine);
+    enum machine_found found; /* by the newest open() */
 };
 
 /* With this many attempts an evaluation waits for the disk instead of saying ERR_PENDING. */

@@ -79,6 +79,7 @@ struct store_range {
 struct store_warm {
     const struct store_range *ranges; /* borrowed until done */
     size_t count;
+    struct store_view *view; /* read as this one has them; NULL: as the newest flush has */
     enum err err;
     struct why why;
     void (*done)(struct store_warm *warm); /* on the loop */
@@ -110,9 +111,12 @@ struct store_ops {
     struct store_cursor *(*cursor)(struct store *store, struct store_view *view,
                                    enum store_patience patience);
     void (*flush)(struct store *store, struct store_flush *flush); /* one at a time */
+    /* The same, carried out before it returns, with no done(): start-up and tools. */
+    enum err (*flush_wait)(struct store *store, struct store_flush *flush);
     void (*warm)(struct store *store, struct store_warm *warm);
     void (*fetch)(struct store *store, struct store_fetch *fetch); /* blocks: start-up only */
-    struct store_view *(*view_open)(struct store *store); /* cheap; closed by the caller */
+    struct store_view *(*view_open)(struct store *store);          /* cheap; closed by the caller */
+    /* No warm of it is under way; only with the whole store does a view go from under one. */
     void (*view_close)(struct store *store, struct store_view *view);
     uint64_t (*approximate_bytes)(struct store *store); /* on disk */
     /* Space is short: goes on freeing, in the background, what earlier flushes have deleted. Asked

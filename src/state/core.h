@@ -9,7 +9,8 @@
  * - layers.c: all records, layer over layer
  * - flush.c: freeze, flush, thaw; run.c: what a flush writes
  * - tidy.c: clean-up; expiry.c: the index of expiries
- */
+ *
+ * Beside the machine stand source.c and sink.c, keys out of a view and into an empty store. */
 #ifndef STATE_CORE_H
 #define STATE_CORE_H
 
@@ -52,7 +53,7 @@ struct state {
     struct stamp stamp;
     struct keyspace *databases[DATABASES];
     uint64_t namespaces; /* given so far */
-    struct meta_epoch *epochs;
+    struct epoch_start *epochs;
     size_t epoch_count;
 
     struct list spaces; /* all keyspaces, the dead ones until they are freed */
@@ -60,6 +61,7 @@ struct state {
     enum frozen phase;
     uint32_t settled; /* generations up to this one are clean */
     struct flush_job *job;
+    struct list captures; /* open ones, and closed ones whose view is still being read */
 
     struct journal journal;
     uint64_t cache_bytes, cache_bytes_max; /* of clean records */
@@ -117,6 +119,11 @@ void state_flush(struct machine *machine, struct machine_flush *flush);
 /* One step, of about `limit` records, towards FROZEN_NONE. */
 void state_thaw(struct state *state, size_t limit);
 void state_flush_forget(struct state *state); /* at close */
+
+/* --- capture.c --- */
+
+struct capture *state_capture(struct machine *machine);
+void state_capture_forget(struct state *state); /* at close */
 
 /* --- tidy.c --- */
 

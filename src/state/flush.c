@@ -20,6 +20,7 @@ struct flush_job {
     struct store_flush request;
     struct store_warm warm;
     struct store_range warm_range;
+    unsigned attempts; /* to read the mark back, in vain */
     struct run run;
 };
 
@@ -68,6 +69,7 @@ static void job_end(struct flush_job *job, enum err err)
     struct machine_flush *asked = job->asked;
     struct state *state = job->state;
     job->asked = NULL;
+    job->attempts = 0;
     asked->err = err;
     asked->flushed = state->flushed.lsn;
     if (err == ERR_OK) {
@@ -116,7 +118,10 @@ static void verify(struct flush_job *job)
     struct buffer value;
     buffer_init(&value);
     state->phase = FROZEN_VERIFYING;
-    enum err err = state->store->ops->get(state->store, bytes_text("M"), STORE_NO_WAIT, &value);
+    /* A cache that is too small may have lost it again: at last it is waited for. */
+    bool waits = job->attempts++ >= MACHINE_ATTEMPTS_MAX;
+    enum err err = state->store->ops->get(state->store, bytes_text("M"),
+                                          waits ? STORE_WAIT : STORE_NO_WAIT, &value);
     if (err == ERR_PENDING) {
         job->warm_range = (struct store_range){.from = bytes_text("M"), .bytes_max = 1};
         job->warm = (struct store_warm){

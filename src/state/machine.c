@@ -192,7 +192,7 @@ static void epoch_add(struct state *state, const struct entry *entry)
         memmove(state->epochs, state->epochs + 1, state->epoch_count * sizeof *state->epochs);
     }
     state->epochs = memory_resize(state->epochs, (state->epoch_count + 1) * sizeof *state->epochs);
-    state->epochs[state->epoch_count++] = (struct meta_epoch){entry->epoch, entry->lsn};
+    state->epochs[state->epoch_count++] = (struct epoch_start){entry->epoch, entry->lsn, 0};
 }
 
 /* The effects are there; mark and stamp follow them in the same step (I1). */
@@ -352,6 +352,7 @@ static void state_close(struct machine *machine)
 {
     struct state *state = state_of(machine);
     state_flush_forget(state);
+    state_capture_forget(state);
     state_tidy_forget(state);
     state_warm_forget(state);
     while (!list_empty(&state->spaces)) {
@@ -394,6 +395,7 @@ static const struct machine_ops state_ops = {
     .unflushed_bytes = state_unflushed_bytes,
     .unflushed_records = state_unflushed_records,
     .flush = state_flush,
+    .capture = state_capture,
     .due = state_due,
     .tidy = state_tidy,
     .reclaim = state_reclaim,
@@ -457,6 +459,7 @@ enum err state_open(struct machine **machine, struct store *store, struct clock 
     state->cache_bytes_max = options->cache_bytes;
     list_init(&state->spaces);
     list_init(&state->warmings);
+    list_init(&state->captures);
     for (unsigned i = 0; i < DATABASES; i++) {
         struct keyspace *space = keyspace_new(meta.databases[i].namespace, meta.mark.lsn.at > 0);
         space->meta = meta.databases[i];

@@ -85,6 +85,10 @@ static enum err check_databases(const struct meta *meta, struct why *why)
 enum err meta_decode(struct bytes value, struct meta *meta, struct why *why)
 {
     *meta = (struct meta){0};
+    if (value.size > 0 && value.data[0] > META_FORMAT) {
+        return why_fail(why, ERR_REFUSED, "the meta record is of format %u; this program knows %u",
+                        (unsigned)value.data[0], (unsigned)META_FORMAT);
+    }
     if (value.size < META_FIXED_BYTES + META_CHECKSUM_BYTES || value.data[0] != META_FORMAT) {
         return why_fail(why, ERR_CORRUPT, "the meta record is not of a format that is known here");
     }
@@ -104,8 +108,8 @@ enum err meta_decode(struct bytes value, struct meta *meta, struct why *why)
     meta->epochs = memory_alloc((epochs > 0 ? epochs : 1) * sizeof *meta->epochs);
     meta->epoch_count = epochs;
     for (size_t i = 0; i < epochs; i++, at += META_EPOCH_BYTES) {
-        meta->epochs[i].epoch = (struct epoch){load_le64(at), load_le64(at + 8)};
-        meta->epochs[i].first = (struct lsn){load_le64(at + 16)};
+        meta->epochs[i] = (struct epoch_start){.epoch = {load_le64(at), load_le64(at + 8)},
+                                               .first = {load_le64(at + 16)}};
     }
     return ERR_OK;
 }

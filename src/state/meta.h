@@ -16,11 +16,6 @@ struct meta_database {
     struct digest sum;
 };
 
-struct meta_epoch {
-    struct epoch epoch;
-    struct lsn first; /* of its entry */
-};
-
 enum { META_EPOCHS_MAX = 4096 }; /* older ones are forgotten */
 
 struct meta {
@@ -28,7 +23,7 @@ struct meta {
     struct stamp stamp;
     uint64_t namespaces; /* given so far */
     struct meta_database databases[DATABASES];
-    struct meta_epoch *epochs; /* the oldest first */
+    struct epoch_start *epochs; /* the oldest first */
     size_t epoch_count;
 };
 
@@ -38,7 +33,8 @@ void meta_init(struct meta *meta, const struct mark *mark);
 struct digest meta_digest(const struct meta_database databases[DATABASES]);
 
 void meta_encode(const struct meta *meta, struct buffer *out);
-/* ERR_CORRUPT; then nothing is allocated. meta->epochs is the caller's to free. */
+/* ERR_CORRUPT, ERR_REFUSED (a later format); then nothing is allocated. meta->epochs is the
+ * caller's to free. */
 MUST_USE enum err meta_decode(struct bytes value, struct meta *meta, struct why *why);
 
 #endif

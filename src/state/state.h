@@ -12,6 +12,7 @@
 #include "base/trace.h"
 #include "seam/clock.h"
 #include "seam/machine.h"
+#include "seam/records.h"
 #include "seam/store.h"
 
 struct state_options {
@@ -21,11 +22,18 @@ struct state_options {
 
 /* Opens the machine over `store`, which is borrowed. The store is closed before the machine, since
  * its thread may be reading from here (a flush under way). Blocks: start-up only. On failure
- * *machine is NULL. ERR_REFUSED: the store's history is another one; ERR_CORRUPT, ERR_IO. `clock`
- * is seen by no evaluation but a planted bug's; it and `trace` may be NULL. */
+ * *machine is NULL. ERR_REFUSED: the store's history is another one; ERR_CORRUPT (also a store that
+ * holds records, but not what says which: a sink that never ended), ERR_IO. `clock` is seen by no
+ * evaluation but a planted bug's; it and `trace` may be NULL. */
 MUST_USE enum err state_open(struct machine **machine, struct store *store, struct clock *clock,
                              const struct state_options *options, struct trace *trace,
                              struct why *why);
+
+/* What the store is, of a shard of this history. Blocks: start-up and tools. */
+enum machine_found state_found(struct store *store, struct history history);
+/* Puts the records into a store that is empty, and the mark with the last of them (seam/machine.h,
+ * fill). Blocks likewise. ERR_REFUSED: it is not empty. */
+MUST_USE enum err state_fill(struct store *store, const struct machine_fill *fill, struct why *why);
 
 /* What a store holds, counted again record by record. */
 struct state_recount {
@@ -41,5 +49,67 @@ struct state_recount {
  * compares. */
 MUST_USE enum err state_recount(struct store *store, struct store_view *view,
                                 struct state_recount *recount, struct why *why);
+
+/* What a store says of itself, written by each flush in the same step as all else. */
+struct state_facts {
+    struct mark mark;
+    struct stamp stamp;
+    struct digest digest;
+    uint64_t keys, expires;     /* keys, and those of them that end some time */
+    struct epoch_start *epochs; /* the oldest first */
+    size_t epoch_count;
+};
+
+/* Gives the keys of `view`, whatever is flushed later; NULL: of the newest flush, if none follows
+ * it meanwhile. Store and view are borrowed. With STORE_NO_WAIT it is the loop's, and says
+ * ERR_PENDING; with STORE_WAIT its calls may be made on another thread, but it is opened and closed
+ * on the loop. Holds no more than a record at a time. What it gives it has checked: each collection
+ * against its own digest before the last element is given, each database's keys against its sum
+ * before the next begins; so whoever takes everything has recounted the digest. Never NULL. */
+struct record_source *state_source_open(struct store *store, struct store_view *view,
+                                        enum store_patience patience);
+/* Read out of the same view (I4). Borrowed until close. ERR_NOT_FOUND: nothing was flushed yet.
+ * ERR_PENDING, ERR_CORRUPT, ERR_REFUSED (of a later format), ERR_IO. */
+MUST_USE enum err state_source_facts(struct record_source *source,
+                                     const struct state_facts **facts);
+/* Not while a wait is under way. Before the view is closed. NULL is fine. */
+void state_source_close(struct record_source *source);
+
+struct state_sink_options {
+    struct mark mark; /* what the store is to hold when all is given; its LSN is not 0 */
+    struct stamp stamp;
+    const struct epoch_start *epochs; /* the oldest first; copied */
+    size_t epoch_count;
+    uint64_t window_bytes; /* held in memory before they are flushed, and once more while freed */
+    enum store_patience patience; /* of looks into the store: STORE_WAIT only off a serving loop */
+};
+
+struct state_sink_progress {
+    uint64_t keys, elements, bytes; /* taken; bytes of names, elements and values */
+};
+
+/* Takes keys into a store that is empty; it is borrowed, and nobody else flushes it. The loop's.
+ * Blocks for one look into the store. Until the end has come the store has no meta record, and
+ * state_open() and state_recount() refuse it: a crash leaves a store that cannot be taken for whole
+ * and is made anew. Memory is bounded by two windows, whatever a key holds.
+ *
+ * Without origins each key gets a version of its own. With them, that two collections share one is
+ * seen only while both are in the window: it would take a look into the store for each collection,
+ * and whoever has origins is a source, which has proven each collection against its digest. What it
+ * would leave is two keys with the elements of both, which no recount takes for whole.
+ *
+ * On failure *sink is NULL. ERR_REFUSED: the store is not empty, or the mark is of nothing;
+ * ERR_CORRUPT, ERR_IO. */
+MUST_USE enum err state_sink_open(struct record_sink **sink, struct store *store,
+                                  const struct state_sink_options *options, struct why *why);
+/* All keys were given: the last flush, with the meta record, which is then read back. ERR_PENDING
+ * as the sink's other calls. ERR_CORRUPT: the digest of what was given is not `digest` (NULL: not
+ * known), or the record cannot be read back; ERR_PROTOCOL: the last key is not whole. */
+MUST_USE enum err state_sink_finish(struct record_sink *sink, const struct digest *digest);
+struct digest state_sink_digest(const struct record_sink *sink); /* of the keys that are whole */
+struct state_sink_progress state_sink_progress(const struct record_sink *sink);
+/* Not while a wait or a flush is under way, unless the store is closed by then: the store's thread
+ * reads from here. Before the end it leaves a store that is not whole. NULL is fine. */
+void state_sink_close(struct record_sink *sink);
 
 #endif

@@ -175,3 +175,138 @@ TEST(real_store_loop, a_close_waits_for_work_under_way_and_its_done_is_never_cal
         end(&test);
     }
 }
+
+/* --- A view, walked without waiting --- */
+
+struct view_walk {
+    struct store_run run;
+    bool given;
+    unsigned found, warms;
+    struct store_view *view;
+    struct store_cursor *cursor;
+    struct buffer place;
+    struct loop_store *test;
+    struct store_warm warm;
+};
+
+static bool delete_all(struct store_run *run, struct store_item *item)
+{
+    struct view_walk *walk = CONTAINER_OF(run, struct view_walk, run);
+    if (walk->given) return false;
+    walk->given = true;
+    *item = del_range("a", "z");
+    return true;
+}
+
+struct loop_flush {
+    struct store_flush base;
+    struct loop_store *test;
+};
+
+static void flushed(struct store_flush *flush)
+{
+    real_world_stop(CONTAINER_OF(flush, struct loop_flush, base)->test->real);
+}
+
+static void flush_on_loop(struct loop_store *test, struct store_run *run)
+{
+    struct loop_flush flush = {.base = {.run = run, .done = flushed}, .test = test};
+    test->store->ops->flush(test->store, &flush.base);
+    real_world_run(test->real);
+    assert_int_equal(flush.base.err, ERR_OK);
+}
+
+static void fill(struct loop_store *test)
+{
+    clock_timer_start(test->world.clock, &test->overtime, 60 * 1000000);
+    struct count_run run = {.run = {count_run_next},
+                            .prefix = "k",
+                            .to = KEYS,
+                            .step = 1,
+                            .value_bytes = 100,
+                            .value = test->value};
+    flush_on_loop(test, &run.run);
+}
+
+static void walk_on(struct view_walk *walk);
+
+static void walk_warmed(struct store_warm *warm)
+{
+    struct view_walk *walk = CONTAINER_OF(warm, struct view_walk, warm);
+    assert_int_equal(warm->err, ERR_OK);
+    assert_true(++walk->warms < 200); /* each brings it on */
+    walk_on(walk);
+}
+
+static void walk_on(struct view_walk *walk)
+{
+    struct loop_store *test = walk->test;
+    enum err err = walk->cursor->ops->seek(walk->cursor, buffer_bytes(&walk->place));
+    while (err == ERR_OK) {
+        walk->found++;
+        buffer_clear(&walk->place);
+        buffer_append(&walk->place, walk->cursor->ops->key(walk->cursor));
+        buffer_append_byte(&walk->place, 0);
+        err = walk->cursor->ops->next(walk->cursor);
+    }
+    if (err == ERR_NOT_FOUND) {
+        real_world_stop(test->real);
+        return;
+    }
+    assert_int_equal(err, ERR_PENDING);
+    test->range = (struct store_range){
+        .from = buffer_bytes(&walk->place), .to = bytes_text("\xff"), .bytes_max = 256 << 10};
+    walk->warm = (struct store_warm){
+        .ranges = &test->range, .count = 1, .view = walk->view, .done = walk_warmed};
+    test->store->ops->warm(test->store, &walk->warm);
+}
+
+/* What the newest flush has deleted is in no cache, and a warm of what is there now would not read
+ * it. */
+TEST(real_store_loop, a_view_is_warmed_as_it_is_though_the_newest_flush_has_deleted_it_all)
+{
+    struct loop_store test;
+    begin(&test);
+    fill(&test);
+    test.store->ops->close(test.store);
+    assert_int_equal(test.world.stores->ops->open(test.world.stores,
+                                                  place_path(&test.place, "store"), false,
+                                                  CACHE_BYTES, &test.store, NULL),
+                     ERR_OK);
+    struct view_walk walk = {.run.next = delete_all, .test = &test};
+    walk.view = test.store->ops->view_open(test.store);
+    flush_on_loop(&test, &walk.run);
+    walk.cursor = test.store->ops->cursor(test.store, walk.view, STORE_NO_WAIT);
+    buffer_init(&walk.place);
+    buffer_append_byte(&walk.place, 0);
+    walk_on(&walk);
+    real_world_run(test.real);
+    assert_int_equal(walk.found, KEYS);
+    assert_true(walk.warms > 4); /* a bounded piece each time */
+    walk.cursor->ops->close(walk.cursor);
+    test.store->ops->view_close(test.store, walk.view);
+    test.closed = true;
+    test.store->ops->close(test.store);
+    buffer_release(&walk.place);
+    end(&test);
+}
+
+TEST(real_store_loop, a_close_takes_a_view_whose_warm_is_under_way_with_it)
+{
+    struct loop_store test;
+    begin(&test);
+    fill(&test);
+    struct store_view *view = test.store->ops->view_open(test.store);
+    test.range = (struct store_range){
+        .from = bytes_text("a"), .to = bytes_text("z"), .bytes_max = 1 << 20};
+    test.warm.ranges = &test.range;
+    test.warm.count = 1;
+    test.warm.view = view;
+    test.store->ops->warm(test.store, &test.warm);
+    test.closed = true; /* warm_done would fail */
+    test.store->ops->close(test.store);
+    test.never = true;
+    clock_timer_start(test.world.clock, &test.overtime, 20000);
+    real_world_run(test.real);
+    end(&test);
+}

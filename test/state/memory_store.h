@@ -25,18 +25,24 @@ struct memory_store {
     struct list warms;
     /* What the test sets. */
     struct dice dice;
-    unsigned pending_of;  /* one read in so many says ERR_PENDING; 0: none */
-    enum err flush_fails; /* the next flush ends so; ERR_OK: it works */
-    size_t pending_at;    /* the read of this number says ERR_PENDING; 0: none */
-    size_t fetch_leaves;  /* a fetch leaves out one key in so many; 0: none */
-    bool run_at_once;     /* a flush reads its run when it is asked, not when it is done */
+    unsigned pending_of;   /* one read in so many says ERR_PENDING; 0: none */
+    enum err flush_fails;  /* the next flush ends so; ERR_OK: it works */
+    size_t flush_fails_at; /* a flush that waits, of this number, fails; 0: none */
+    bool watch_meta;       /* a run that is nothing but a meta record is a broken MUST; */
+    size_t meta_beside;    /* those that hold more beside it are counted */
+    size_t pending_at;     /* the read of this number says ERR_PENDING; 0: none */
+    size_t fetch_leaves;   /* a fetch leaves out one key in so many; 0: none */
+    bool run_at_once;      /* a flush reads its run when it is asked, not when it is done */
     /* What the test may look at. */
     size_t reads; /* that would rather not wait: gets, and moves of cursors */
     size_t pendings, gets, cursors, ranges, flushes;
     size_t open_cursors;
-    size_t wants;        /* ranges, in warms */
-    size_t fetched;      /* keys, in fetches */
-    struct buffer asked; /* the store keys of all gets: size le32, bytes */
+    struct store_view *views; /* open ones, and those that nobody closed */
+    uint64_t warm_bytes;      /* the bound of the last range that was warmed */
+    size_t view_warms;        /* warms of a view */
+    size_t wants;             /* ranges, in warms */
+    size_t fetched;           /* keys, in fetches */
+    struct buffer asked;      /* the store keys of all gets: size le32, bytes */
 };
 
 static inline struct memory_store *memory_of(struct store *store)
@@ -101,11 +107,18 @@ static inline void memory_fetch(struct store *base, struct store_fetch *fetch)
     }
 }
 
+/* A copy of everything. */
+struct store_view {
+    struct memory_store kept;
+    struct store_view *next;
+};
+
 /* --- Cursors: they lend copies, which change when they move --- */
 
 struct memory_cursor {
     struct store_cursor base;
     struct memory_store *store;
+    const struct memory_store *seen; /* itself, or what a view kept */
     enum store_patience patience;
     size_t at;
     struct buffer key, value;
@@ -119,8 +132,8 @@ static inline enum err lend(struct memory_cursor *cursor, bool there)
     buffer_init(&cursor->value);
     if (says_pending(cursor->store, cursor->patience)) return ERR_PENDING;
     if (!there) return ERR_NOT_FOUND;
-    buffer_append(&cursor->key, buffer_bytes(&cursor->store->items[cursor->at].key));
-    buffer_append(&cursor->value, buffer_bytes(&cursor->store->items[cursor->at].value));
+    buffer_append(&cursor->key, buffer_bytes(&cursor->seen->items[cursor->at].key));
+    buffer_append(&cursor->value, buffer_bytes(&cursor->seen->items[cursor->at].value));
     return ERR_OK;
 }
 
@@ -132,14 +145,14 @@ static inline struct memory_cursor *cursor_of(struct store_cursor *base)
 static inline enum err cursor_seek(struct store_cursor *base, struct bytes key)
 {
     struct memory_cursor *cursor = cursor_of(base);
-    cursor->at = memory_search(cursor->store, key);
-    return lend(cursor, cursor->at < cursor->store->count);
+    cursor->at = memory_search(cursor->seen, key);
+    return lend(cursor, cursor->at < cursor->seen->count);
 }
 
 static inline enum err cursor_seek_before(struct store_cursor *base, struct bytes key)
 {
     struct memory_cursor *cursor = cursor_of(base);
-    size_t at = memory_search(cursor->store, key);
+    size_t at = memory_search(cursor->seen, key);
     cursor->at = at - 1;
     return lend(cursor, at > 0);
 }
@@ -149,7 +162,7 @@ static inline enum err cursor_next(struct store_cursor *base)
     struct memory_cursor *cursor = cursor_of(base);
     MUST(cursor->key.size > 0);
     cursor->at++;
-    return lend(cursor, cursor->at < cursor->store->count);
+    return lend(cursor, cursor->at < cursor->seen->count);
 }
 
 static inline enum err cursor_previous(struct store_cursor *base)
@@ -193,11 +206,11 @@ static const struct store_cursor_ops memory_cursor_ops = {
 static inline struct store_cursor *memory_cursor(struct store *base, struct store_view *view,
                                                  enum store_patience patience)
 {
-    MUST(view == NULL);
     struct memory_store *store = memory_of(base);
     struct memory_cursor *cursor = memory_zeroed(1, sizeof *cursor);
     cursor->base.ops = &memory_cursor_ops;
     cursor->store = store;
+    cursor->seen = view != NULL ? &view->kept : store;
     cursor->patience = patience;
     store->cursors++;
     store->open_cursors++;
@@ -288,13 +301,66 @@ static inline void memory_flush(struct store *base, struct store_flush *flush)
     if (store->run_at_once && store->flush_fails == ERR_OK) apply_run(store, flush->run);
 }
 
+static inline size_t memory_metas(const struct memory_store *store)
+{
+    return is_at(store, memory_search(store, bytes_text("M")), bytes_text("M")) ? 1 : 0;
+}
+
+static inline enum err memory_flush_wait(struct store *base, struct store_flush *flush)
+{
+    struct memory_store *store = memory_of(base);
+    flush->err = store->flushes + 1 == store->flush_fails_at ? ERR_IO : ERR_OK;
+    size_t metas = memory_metas(store), count = store->count;
+    if (flush->err == ERR_OK) apply_run(store, flush->run);
+    if (memory_metas(store) > metas) {
+        store->meta_beside++;
+        MUST(!store->watch_meta || store->count > count + 1);
+    }
+    if (flush->err != ERR_OK) (void)why_fail(&flush->why, flush->err, "told so");
+    return flush->err;
+}
+
 static inline void memory_warm(struct store *base, struct store_warm *warm)
 {
     struct memory_store *store = memory_of(base);
     MUST(warm->count > 0);
     store->wants += warm->count;
+    store->view_warms += warm->view != NULL;
+    store->warm_bytes = warm->ranges[warm->count - 1].bytes_max;
     for (size_t i = 0; i < warm->count; i++) MUST(warm->ranges[i].from.size > 0);
     list_append(&store->warms, &warm->node);
+}
+
+static inline struct store_view *memory_view_open(struct store *base)
+{
+    struct memory_store *store = memory_of(base);
+    struct store_view *view = memory_zeroed(1, sizeof *view);
+    view->next = store->views;
+    store->views = view;
+    for (size_t i = 0; i < store->count; i++) {
+        struct memory_item copy;
+        buffer_init(&copy.key);
+        buffer_init(&copy.value);
+        buffer_append(&copy.key, buffer_bytes(&store->items[i].key));
+        buffer_append(&copy.value, buffer_bytes(&store->items[i].value));
+        memory_append(&view->kept, copy);
+    }
+    return view;
+}
+
+static inline void memory_view_close(struct store *base, struct store_view *view)
+{
+    struct memory_store *store = memory_of(base);
+    for (const struct list *node = store->warms.next; node != &store->warms; node = node->next)
+        MUST(((const struct store_warm *)(const void *)((const char *)node -
+                                                        offsetof(struct store_warm, node)))
+                 ->view != view);
+    struct store_view **at = &store->views;
+    while (*at != view) at = &(*at)->next;
+    *at = view->next;
+    for (size_t i = 0; i < view->kept.count; i++) item_release(&view->kept.items[i]);
+    memory_free(view->kept.items);
+    memory_free(view);
 }
 
 /* Ends what is under way: flushes and warms. True if there was any. */
@@ -351,8 +417,11 @@ static const struct store_ops memory_store_ops = {
     .get = memory_get,
     .cursor = memory_cursor,
     .flush = memory_flush,
+    .flush_wait = memory_flush_wait,
     .warm = memory_warm,
     .fetch = memory_fetch,
+    .view_open = memory_view_open,
+    .view_close = memory_view_close,
     .approximate_bytes = memory_bytes,
     .reclaim = memory_reclaim,
     .is_low = memory_is_low,
@@ -369,6 +438,8 @@ static inline void memory_store_init(struct memory_store *store, uint64_t seed)
 
 static inline void memory_store_release(struct memory_store *store)
 {
+    list_init(&store->warms);
+    while (store->views != NULL) memory_view_close(&store->base, store->views);
     for (size_t i = 0; i < store->count; i++) item_release(&store->items[i]);
     memory_free(store->items);
     buffer_release(&store->asked);

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Filling a new store: what comes of it, and what never does. */
+#include "state/meta.h"
+#include "test/state/keyspace.h"
+#include "test/test.h"
+
+/* The records of a bed's store, one after the other. */
+struct given {
+    struct machine_records base;
+    const struct memory_store *store;
+    size_t at, stop; /* an error comes there */
+    bool no_mark;
+};
+
+static enum err given_next(struct machine_records *base, struct bytes *key, struct bytes *value,
+                           struct why *why)
+{
+    struct given *given = CONTAINER_OF(base, struct given, base);
+    if (given->at == given->stop) return why_fail(why, ERR_IO, "told so");
+    if (given->no_mark && given->at < given->store->count &&
+        bytes_equal(buffer_bytes(&given->store->items[given->at].key), bytes_text("M")))
+        given->at++;
+    if (given->at == given->store->count) return ERR_NOT_FOUND;
+    const struct memory_item *item = &given->store->items[given->at++];
+    *key = buffer_bytes(&item->key);
+    *value = buffer_bytes(&item->value);
+    return ERR_OK;
+}
+
+struct scene {
+    struct bed bed;
+    struct given given;
+    struct machine_fill fill;
+    struct memory_store made;
+    struct why why;
+};
+
+static void scene_open(struct scene *scene)
+{
+    memset(scene, 0, sizeof *scene);
+    bed_init(&scene->bed, 5);
+    struct dice dice;
+    dice_init(&dice, 5);
+    keyspace_grow(&scene->bed, &dice, 120);
+    assert_int_equal(bed_flush(&scene->bed), ERR_OK);
+    struct state_recount recount;
+    assert_int_equal(state_recount(&scene->bed.store.base, NULL, &recount, &scene->why), ERR_OK);
+    scene->given = (struct given){
+        .base.next = given_next, .store = &scene->bed.store, .stop = SIZE_MAX};
+    scene->fill = (struct machine_fill){.records = &scene->given.base,
+                                        .mark = recount.mark,
+                                        .digest = recount.running,
+                                        .keys = recount.keys,
+                                        .history = recount.mark.history,
+                                        .window_bytes = 500};
+    memory_store_init(&scene->made, 1);
+}
+
+static void scene_close(struct scene *scene)
+{
+    memory_store_release(&scene->made);
+    bed_release(&scene->bed);
+}
+
+static enum err fill(struct scene *scene)
+{
+    scene->given.at = 0;
+    return state_fill(&scene->made.base, &scene->fill, &scene->why);
+}
+
+/* What nobody can take for a store: no mark, whatever else. */
+static void expect_no_mark(struct scene *scene)
+{
+    enum machine_found found = state_found(&scene->made.base, scene->fill.history);
+    assert_true(found == MACHINE_EMPTY || found == MACHINE_NO_MARK);
+    assert_int_equal(memory_store_count(&scene->made, 'M'), 0);
+}
+
+TEST(state_fill, gives_a_store_that_is_equal_record_by_record_and_brings_its_mark)
+{
+    static const uint64_t windows[] = {1, 500, 1 << 20};
+    for (size_t i = 0; i < 3; i++) {
+        struct scene scene;
+        scene_open(&scene);
+        scene.fill.window_bytes = windows[i];
+        assert_int_equal(fill(&scene), ERR_OK);
+        assert_int_equal(scene.made.count, scene.bed.store.count);
+        for (size_t at = 0; at < scene.made.count; at++) {
+            const struct memory_item *a = &scene.made.items[at], *b = &scene.bed.store.items[at];
+            assert_true(bytes_equal(buffer_bytes(&a->key), buffer_bytes(&b->key)));
+            assert_true(bytes_equal(buffer_bytes(&a->value), buffer_bytes(&b->value)));
+        }
+        assert_true(windows[i] > 500 ? scene.made.flushes == 1 : scene.made.flushes > 5);
+        struct state_recount recount;
+        assert_int_equal(state_recount(&scene.made.base, NULL, &recount, &scene.why), ERR_OK);
+        assert_true(digest_equal(recount.recounted, scene.fill.digest));
+        assert_true(mark_equal(&recount.mark, &scene.fill.mark));
+        scene_close(&scene);
+    }
+}
+
+TEST(state_fill, mark_alone_is_never_written)
+{
+    for (uint64_t window = 1; window < 4000; window += 131) {
+        struct scene scene;
+        scene_open(&scene);
+        scene.fill.window_bytes = window;
+        scene.made.watch_meta = true; /* a run of one record that is the mark is a failed check */
+        assert_int_equal(fill(&scene), ERR_OK);
+        assert_true(scene.made.meta_beside > 0);
+        scene_close(&scene);
+    }
+}
+
+TEST(state_fill, a_flush_that_fails_at_any_window_leaves_no_mark)
+{
+    for (size_t at = 0;; at++) {
+        struct scene scene;
+        scene_open(&scene);
+        scene.made.flush_fails_at = at + 1;
+        enum err err = fill(&scene);
+        size_t flushes = scene.made.flushes;
+        if (err != ERR_OK) expect_no_mark(&scene);
+        scene_close(&scene);
+        if (err == ERR_OK) {
+            assert_true(at > 5 && flushes == at);
+            break;
+        }
+    }
+}
+
+TEST(state_fill, records_that_end_early_leave_no_mark)
+{
+    struct scene scene;
+    scene_open(&scene);
+    size_t count = scene.bed.store.count;
+    scene_close(&scene);
+    for (size_t at = 0; at <= count; at += 7) {
+        scene_open(&scene);
+        scene.given.stop = at;
+        assert_int_equal(fill(&scene), ERR_IO);
+        expect_no_mark(&scene);
+        scene_close(&scene);
+    }
+}
+
+TEST(state_fill, records_without_a_mark_are_corrupt)
+{
+    struct scene scene;
+    scene_open(&scene);
+    scene.given.no_mark = true;
+    assert_int_equal(fill(&scene), ERR_CORRUPT);
+    assert_non_null(strstr(scene.why.text, "no mark"));
+    expect_no_mark(&scene);
+    scene_close(&scene);
+}
+
+TEST(state_fill, records_that_are_not_what_was_said_of_them_are_corrupt)
+{
+    for (unsigned what = 0; what < 4; what++) {
+        struct scene scene;
+        scene_open(&scene);
+        if (what == 0) scene.fill.mark.lsn.at++;
+        if (what == 1) scene.fill.mark.lineage.hash ^= 1;
+        if (what == 2) scene.fill.digest.low ^= 1;
+        if (what == 3) scene.fill.keys++;
+        assert_int_equal(fill(&scene), ERR_CORRUPT);
+        expect_no_mark(&scene);
+        scene_close(&scene);
+    }
+}
+
+TEST(state_fill, a_store_that_is_not_empty_is_left_alone)
+{
+    struct scene scene;
+    scene_open(&scene);
+    assert_int_equal(fill(&scene), ERR_OK);
+    size_t flushes = scene.made.flushes;
+    assert_int_equal(fill(&scene), ERR_REFUSED);
+    assert_int_equal(scene.made.flushes, flushes);
+    scene_close(&scene);
+}
+
+TEST(state_fill, the_store_may_become_one_of_another_history)
+{
+    struct scene scene;
+    scene_open(&scene);
+    scene.fill.history.id[3] ^= 0x55;
+    assert_int_equal(fill(&scene), ERR_OK);
+    assert_int_equal(state_found(&scene.made.base, scene.fill.history), MACHINE_MARK);
+    assert_int_equal(state_found(&scene.made.base, scene.fill.mark.history), MACHINE_FOREIGN);
+    scene_close(&scene);
+}
+
+TEST(state_found, tells_what_a_store_is)
+{
+    struct scene scene;
+    scene_open(&scene);
+    struct store *store = &scene.made.base;
+    struct history history = scene.fill.history;
+    assert_int_equal(state_found(store, history), MACHINE_EMPTY);
+    assert_int_equal(fill(&scene), ERR_OK);
+    assert_int_equal(state_found(store, history), MACHINE_MARK);
+    size_t at = memory_search(&scene.made, bytes_text("M"));
+    struct buffer *mark = &scene.made.items[at].value;
+    size_t size = mark->size;
+    for (mark->size = 0; mark->size < size; mark->size += 9) /* mark_truncated */
+        assert_int_equal(state_found(store, history), MACHINE_BAD_MARK);
+    mark->size = size;
+    mark->data[20] ^= 1;
+    assert_int_equal(state_found(store, history), MACHINE_BAD_MARK);
+    mark->data[20] ^= 1;
+    mark->data[0] = 9;
+    assert_int_equal(state_found(store, history), MACHINE_LATER);
+    delete_range(&scene.made, bytes_text("M"), bytes_text("N"));
+    assert_int_equal(state_found(store, history), MACHINE_NO_MARK);
+    scene_close(&scene);
+}
