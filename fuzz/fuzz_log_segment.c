@@ -12,6 +12,7 @@
 
 #include "base/checksum.h"
 #include "log/format.h"
+#include "log/log.h"
 #include "sim/heap.h"
 #include "test/log/memory_world.h"
 

@@ -17,22 +17,28 @@ struct script {
     size_t value_bytes_max;
     unsigned clients, lives;
     uint64_t life_us;
-    bool kills; /* lives end by a kill, not a clean stop */
+    bool kills;       /* lives end by a kill, not a clean stop */
+    unsigned images;  /* that are saved, at least, unless it is crashed */
+    bool takes_store; /* between two lives, so that each begins with an install */
 };
 
 static const struct script scripts[] = {
     {"strings", WORKLOAD_STRINGS, CONFIG_DURABILITY_ALWAYS, true, false, false, 64 << 10, 16 << 10,
-     60, 3, 1, 30 * SIM_MILLISECOND, false},
+     60, 3, 1, 30 * SIM_MILLISECOND, false, 0, false},
     {"rolls", WORKLOAD_MIXED, CONFIG_DURABILITY_ALWAYS, true, false, false, 64 << 10, 4 << 10, 9000,
-     2, 1, 60 * SIM_MILLISECOND, false},
+     2, 1, 60 * SIM_MILLISECOND, false, 0, false},
     {"waits", WORKLOAD_WAITS, CONFIG_DURABILITY_ALWAYS, false, true, true, 64 << 10, 8 << 10, 100,
-     4, 1, 60 * SIM_MILLISECOND, false},
+     4, 1, 60 * SIM_MILLISECOND, false, 0, false},
     {"lives", WORKLOAD_MIXED, CONFIG_DURABILITY_ALWAYS, true, true, true, 64 << 10, 4 << 10, 300, 2,
-     3, 12 * SIM_MILLISECOND, false},
+     3, 12 * SIM_MILLISECOND, false, 0, false},
     {"kills", WORKLOAD_STRINGS, CONFIG_DURABILITY_ALWAYS, false, false, false, 64 << 10, 1 << 20,
-     2000, 2, 3, 12 * SIM_MILLISECOND, true},
+     2000, 2, 3, 12 * SIM_MILLISECOND, true, 0, false},
     {"everysec", WORKLOAD_MIXED, CONFIG_DURABILITY_EVERYSEC, false, false, true, 64 << 10, 8 << 10,
-     1500, 2, 1, 40 * SIM_MILLISECOND, false},
+     1500, 2, 1, 40 * SIM_MILLISECOND, false, 0, false},
+    {"images", WORKLOAD_MIXED, CONFIG_DURABILITY_ALWAYS, false, false, false, 64 << 10, 64 << 10,
+     100, 2, 1, 40 * SIM_MILLISECOND, false, 3, false},
+    {"installs", WORKLOAD_MIXED, CONFIG_DURABILITY_ALWAYS, false, false, false, 64 << 10, 64 << 10,
+     100, 2, 3, 20 * SIM_MILLISECOND, false, 2, true},
 };
 enum {
     SCRIPTS = sizeof scripts / sizeof scripts[0],
@@ -63,6 +69,10 @@ static void apply_script(struct storm *storm, const struct script *script)
     settings->segment_bytes = script->segment_bytes;
     settings->flush_bytes_min = 4 << 10;
     settings->flush_bytes_max = script->flush_bytes;
+    settings->image_keep = 1;
+    settings->save = "";
+    storm->images = script->images > 0;
+    storm->archivist.pause_us = 3 * SIM_MILLISECOND;
     storm->workload.kind = script->workload;
     storm->workload.expiry = script->expiry;
     storm->workload.transactions = script->transactions;
@@ -93,8 +103,9 @@ static bool run_lives(struct storm *storm, const struct script *script, const st
         if (point->io != UINT64_MAX && point->io >= sim_node_io(node)) {
             arm_at(storm, point->io, point->variant);
         }
+        if (script->takes_store && i > 0) storm_take_store(storm);
         if (!storm_start(storm)) return false;
-        talkers_go(&storm->talkers, true);
+        storm_go(storm, true);
         (void)sim_world_run_for(storm->world, script->life_us);
         if (storm_failed(storm) || !sim_node_is_up(node)) return false;
         if (script->kills) {
@@ -136,6 +147,8 @@ static void run_script(const struct script *script, const struct point *point,
     apply_script(storm, script);
     bool whole = run_lives(storm, script, point);
     course->io = sim_node_io(storm->program.node);
+    if (whole && storm->program.gallery.saved < script->images)
+        sim_world_fail(storm->world, "the script saves fewer than %u images", script->images);
     if (!whole && !storm_failed(storm)) recover(storm, point, course);
     storm->scripted = false;
     if (!storm_failed(storm)) storm_finish(storm);

@@ -2,16 +2,43 @@
 #include "sim/probe.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/buffer.h"
 #include "sim/disk.h"
 
-#define PROBE_DIRECTORY "data/keys/log/"
+/* An install from an image leaves the log as it is: it is always the first. */
+#define PROBE_DIRECTORY "data/keys/log-1/"
 
 const char *probe_slot_path(unsigned slot)
 {
     return slot == 0 ? PROBE_DIRECTORY "00000000-a.superblock"
                      : PROBE_DIRECTORY "00000000-b.superblock";
+}
+
+bool probe_started(struct sim_disk *disk)
+{
+    struct buffer text;
+    buffer_init(&text);
+    bool there = sim_disk_kept(disk, "data/identity", &text);
+    buffer_append_byte(&text, 0);
+    there = there && strstr((const char *)text.data, "\nstarted yes\n") != NULL;
+    buffer_release(&text);
+    return there;
+}
+
+bool probe_store_path(struct sim_disk *disk, char out[PROBE_PATH_BYTES])
+{
+    struct buffer text;
+    buffer_init(&text);
+    unsigned log = 0, store = 0;
+    bool there = sim_disk_seen(disk, "data/keys/current", &text);
+    buffer_append_byte(&text, 0);
+    there = there && sscanf((const char *)text.data, "tidemark-keys 1\nlog %u\nstore %u\n", &log,
+                            &store) == 2;
+    buffer_release(&text);
+    (void)snprintf(out, PROBE_PATH_BYTES, "data/keys/store-%u", store);
+    return there;
 }
 
 static bool look(struct sim_disk *disk, const struct probe *probe, const char *path,

@@ -32,6 +32,11 @@ struct probe {
 };
 
 const char *probe_slot_path(unsigned slot);
+/* Whether the identity on the platter says that a first start was finished: before, no log counts.
+ */
+bool probe_started(struct sim_disk *disk);
+/* The directory of the store that the pointer names; false: there is no pointer that reads. */
+bool probe_store_path(struct sim_disk *disk, char out[PROBE_PATH_BYTES]);
 /* `kept`: as they would be if the power went now; else as the node would read them. */
 void probe_log(struct sim_disk *disk, bool kept, struct probe *probe);
 

@@ -37,6 +37,7 @@ static void host_ready(struct server_host *host)
 {
     struct server_program *program = CONTAINER_OF(host, struct server_program, host);
     canon_ready(&program->canon);
+    if (!program->flawed) gallery_ready(&program->gallery);
     check_promise(program);
     program->ready = true;
 }
@@ -44,6 +45,8 @@ static void host_ready(struct server_host *host)
 static void trace_line(struct sim_reader *reader, const char *line)
 {
     struct server_program *program = CONTAINER_OF(reader, struct server_program, reader);
+    gallery_line(&program->gallery, line);
+    gate_line(&program->told, line);
     if (strstr(line, " log opened ") == NULL) return;
     const char *committed = strstr(line, " committed=");
     MUST(committed != NULL);
@@ -82,10 +85,11 @@ static struct machine_maker *host_observe(struct server_host *host, struct machi
 static enum err configure(struct server_program *program, struct why *why)
 {
     const struct server_settings *settings = &program->settings;
-    char numbers[4][SERVER_OPTION_BYTES];
-    const uint64_t values[4] = {settings->segment_bytes, settings->reserve_bytes,
-                                settings->flush_bytes_min, settings->flush_bytes_max};
-    for (unsigned i = 0; i < 4; i++) {
+    char numbers[5][SERVER_OPTION_BYTES];
+    const uint64_t values[5] = {settings->segment_bytes, settings->reserve_bytes,
+                                settings->flush_bytes_min, settings->flush_bytes_max,
+                                settings->image_keep};
+    for (unsigned i = 0; i < 5; i++) {
         (void)snprintf(numbers[i], sizeof numbers[i], "%" PRIu64, values[i]);
     }
     const char *words[] = {"--dir",
@@ -105,15 +109,23 @@ static enum err configure(struct server_program *program, struct why *why)
                            "--flush-budget-min",
                            numbers[2],
                            "--flush-budget-max",
-                           numbers[3]};
+                           numbers[3],
+                           "--image-keep",
+                           numbers[4],
+                           "--save",
+                           settings->save};
     return config_read_arguments(program->config, words, sizeof words / sizeof words[0], why);
 }
 
 static bool recount(struct server_program *program, struct world *world)
 {
     struct store *store = NULL;
-    program->recount_err = world->stores->ops->open(world->stores, "data/keys/store", false,
-                                                    1 << 20, &store, &program->why);
+    char path[PROBE_PATH_BYTES];
+    struct sim_heap *before = sim_heap_enter(NULL);
+    (void)probe_store_path(sim_node_disk(program->node), path);
+    (void)sim_heap_enter(before);
+    program->recount_err = world->stores->ops->open(world->stores, path, false, 1 << 20, &store,
+                                                    &program->why);
     if (program->recount_err != ERR_OK) return false;
     program->recount_err = state_recount(store, NULL, &program->recount, &program->why);
     store->ops->close(store);
@@ -128,6 +140,7 @@ static bool program_start(struct sim_program *base, struct world *world)
     program->why.text[0] = '\0';
     if (program->recounting) return recount(program, world);
     program->starts++;
+    gallery_starts(&program->gallery, program->settings.image_keep);
     program->config = config_open();
     enum err err = configure(program, &program->why);
     MUST(err == ERR_OK);
@@ -180,10 +193,12 @@ void server_program_init(struct server_program *program, struct sim_world *world
     program->reader.line = trace_line;
     sim_world_read(world, &program->reader);
     program->node = sim_node_open(world, &program->base, options);
+    gallery_init(&program->gallery, &program->canon, program->node);
 }
 
 void server_program_release(struct server_program *program)
 {
+    gallery_release(&program->gallery);
     canon_release(&program->canon);
 }
 

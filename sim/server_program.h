@@ -6,6 +6,8 @@
 
 #include "app/server.h"
 #include "sim/canon.h"
+#include "sim/gallery.h"
+#include "sim/gate.h"
 #include "sim/node.h"
 #include "state/state.h"
 
@@ -17,6 +19,8 @@ struct server_settings {
     bool direct;
     uint64_t segment_bytes, reserve_bytes;
     uint64_t flush_bytes_min, flush_bytes_max;
+    unsigned image_keep;
+    const char *save; /* borrowed */
 };
 
 struct server_program {
@@ -26,6 +30,9 @@ struct server_program {
     struct sim_world *world;
     struct sim_node *node;
     struct canon canon;
+    struct gallery gallery;
+    struct gate_told told; /* by the newest start */
+    bool flawed;           /* an image is not what it was: the gallery does not look */
 
     bool ready, recounting; /* recounting: the next start only counts the store */
     struct state_recount recount;

@@ -94,7 +94,8 @@ static bool met_down(struct sim_condition *base)
 
 static bool met_idle(struct sim_condition *base)
 {
-    return talkers_idle(&CONTAINER_OF(base, struct up_or_down, base)->storm->talkers);
+    const struct storm *storm = CONTAINER_OF(base, struct up_or_down, base)->storm;
+    return talkers_idle(&storm->talkers) && archivist_idle(&storm->archivist);
 }
 
 static bool wait_for(struct storm *storm, bool (*met)(struct sim_condition *), uint64_t limit_us)
@@ -106,6 +107,12 @@ static bool wait_for(struct storm *storm, bool (*met)(struct sim_condition *), u
 bool storm_wait_down(struct storm *storm, uint64_t limit_us)
 {
     return wait_for(storm, met_down, limit_us);
+}
+
+void storm_go(struct storm *storm, bool going)
+{
+    talkers_go(&storm->talkers, going);
+    if (storm->images) archivist_go(&storm->archivist, going);
 }
 
 /* --- Start and stop --- */
@@ -136,16 +143,18 @@ static bool start_once(struct storm *storm)
     bool crash = storm->on[FAULT_CRASH_IN_RECOVERY] && storm_below(storm, 3) == 0;
     if (crash) arm(storm, 50);
     storm_before_start(storm);
+    storm_gate_before(storm);
     if (sim_node_start(program->node) && !wait_for(storm, met_ready_or_down, 60 * SIM_SECOND)) {
         sim_world_fail(storm->world, "start: not ready within a minute");
         return false;
     }
-    bool failing = storm_start_failed(storm);
+    bool failing = storm_start_failed(storm), again = storm_gate_after(storm, failing);
     if (program->ready && storm->spoiled != NULL) {
         if (!storm->may_serve) sim_world_fail(storm->world, "a start went on: %s", storm->spoiled);
         storm->spoiled = NULL;
     }
     if (program->ready) {
+        storm->stopping = false;
         if (!storm->scripted) sim_node_crash_at(program->node, NULL);
         return false;
     }
@@ -153,7 +162,7 @@ static bool start_once(struct storm *storm)
         storm->result->faults[FAULT_CRASH_IN_RECOVERY]++;
         storm_crashed(storm, storm->armed);
         if (storm->scripted) return false;
-    } else if (!failing && !storm_spoiling_found(storm)) {
+    } else if (!failing && !again && !storm_spoiling_found(storm)) {
         fail_end(storm, "start refused");
     }
     return true;
@@ -212,6 +221,7 @@ static void check_stopped(struct storm *storm)
 
 void storm_stop(struct storm *storm)
 {
+    storm->stopping = true;
     talkers_relax(&storm->talkers, storm->talkers.relaxed);
     server_program_stop(&storm->program);
     bool down = storm_wait_down(storm, 30 * SIM_SECOND);
@@ -285,7 +295,7 @@ static void live(struct storm *storm)
 {
     storm_life_begins(storm);
     storm_arm_end(storm);
-    talkers_go(&storm->talkers, true);
+    storm_go(storm, true);
     unsigned ticks = 5 + (unsigned)storm_below(storm, storm->ticks_max);
     for (unsigned i = 0; i < ticks && !storm_failed(storm); i++) {
         (void)sim_world_run_for(storm->world, 1 + storm_below(storm, 40 * SIM_MILLISECOND));
@@ -302,6 +312,20 @@ static void live(struct storm *storm)
     }
 }
 
+/* Everyone is answered; an image that is asked for now is saved, and those before it are gone. */
+static void come_to_rest(struct storm *storm)
+{
+    storm_go(storm, false);
+    bool idle = wait_for(storm, met_idle, 60 * SIM_SECOND);
+    if (idle && storm->images) {
+        archivist_save(&storm->archivist);
+        idle = wait_for(storm, met_idle, 60 * SIM_SECOND);
+        if (idle) gallery_rests(&storm->program.gallery);
+    }
+    if (!idle && !storm_failed(storm))
+        sim_world_fail(storm->world, "a client is not answered within a minute");
+}
+
 /* The last life is calm: everyone is answered, the stop is clean, and so is the next start. */
 void storm_finish(struct storm *storm)
 {
@@ -309,12 +333,10 @@ void storm_finish(struct storm *storm)
     memset(storm->on, 0, sizeof storm->on);
     if (!storm_start(storm)) return;
     storm_check_gap(storm);
-    talkers_go(&storm->talkers, true);
+    storm_life_begins(storm);
+    storm_go(storm, true);
     (void)sim_world_run_for(storm->world, storm->finish_us);
-    talkers_go(&storm->talkers, false);
-    if (!wait_for(storm, met_idle, 60 * SIM_SECOND) && !storm_failed(storm)) {
-        sim_world_fail(storm->world, "a client is not answered within a minute");
-    }
+    come_to_rest(storm);
     if (storm_failed(storm)) return;
     if (!sim_node_is_up(storm->program.node)) {
         fail_end(storm, "the server ended in calm");
@@ -344,6 +366,7 @@ static void fill_result(struct storm *storm)
     result->pendings = canon->pendings;
     result->lost = canon->lost;
     result->turns = sim_world_turns(storm->world);
+    result->images = storm->program.gallery.saved;
     result->faults[FAULT_RESET] += storm->talkers.hang_ups;
 }
 
@@ -363,9 +386,11 @@ struct storm *storm_open(const struct storm_options *options, struct storm_resul
 void storm_close(struct storm *storm)
 {
     fill_result(storm);
+    archivist_release(&storm->archivist);
     talkers_release(&storm->talkers);
     workload_release(&storm->workload);
     ops_release(&storm->ops);
+    storm_stores_release(storm);
     buffer_release(&storm->whole);
     buffer_release(&storm->old_log);
     sim_world_close(storm->world);

@@ -85,7 +85,7 @@ static void lose_newest(struct storm *storm, const struct probe *seen, const str
     if (kept->segment[0] == '\0' || seen->sequence != kept->sequence) return;
     save(storm);
     (void)sim_disk_unlink(disk_of(storm), kept->segment);
-    storm->may_serve = !newest_is_named(kept);
+    storm->may_serve = !newest_is_named(kept) || !probe_started(disk_of(storm));
     storm->spoiled = "the newest segment was removed";
 }
 
@@ -194,5 +194,6 @@ void storm_while_down(struct storm *storm)
         spoil(storm, seen, kept);
     }
     memory_free(probes);
+    storm_doctor(storm);
     (void)sim_world_run_for(storm->world, storm_below(storm, 300 * SIM_MILLISECOND));
 }

@@ -108,6 +108,7 @@ void storm_draw(struct storm *storm, const struct storm_options *options)
     storm->ticks_max = 8 + (unsigned)storm_below(storm, 30);
     struct server_settings settings;
     draw_settings(storm, &settings);
+    storm_draw_images(storm, seed, &settings);
     storm->lossy = storm->ever_lossy = settings.durability != CONFIG_DURABILITY_ALWAYS;
     struct sim_node_options node = {
         .drift_ppm = storm->on[FAULT_DRIFT] ? (int64_t)storm_below(storm, 2000) - 1000 : 0,
@@ -124,6 +125,8 @@ void storm_draw(struct storm *storm, const struct storm_options *options)
     buffer_init(&storm->old_log);
     draw_disk(storm);
     draw_clients(storm, options->workload);
+    storm_draw_archivist(storm, seed);
+    storm_stores_init(storm, seed);
 }
 
 /* --- While it lives --- */
@@ -132,7 +135,7 @@ void storm_life_begins(struct storm *storm)
 {
     storm->lossy = storm->program.settings.durability != CONFIG_DURABILITY_ALWAYS;
     storm->ever_lossy = storm->ever_lossy || storm->lossy;
-    storm->rule = storm->file_rule = storm->store_rule = 0;
+    storm->rule = storm->file_rule = storm->store_rule = storm->image_rule = 0;
     storm->may_fail_log = storm->may_fail_store = storm->may_be_corrupt = false;
     storm->low = false;
     storm->talkers.relaxed = false;
@@ -170,10 +173,11 @@ static void slow_disk(struct storm *storm)
 /* A sync, or a synced write, fails: the server must end and acknowledge nothing more. */
 static void break_disk(struct storm *storm, enum storm_fault which)
 {
-    /* Its hits are to be told apart. */
     if (storm->rule != 0 || storm->file_rule != 0 || storm->stall != 0) return;
-    struct sim_fault fault = {
-        .ops = 1 << DISK_SYNC | 1 << DISK_WRITE_SYNC, .hits = 1, .kind = SIM_FAULT_ERROR};
+    struct sim_fault fault = {.ops = 1 << DISK_SYNC | 1 << DISK_WRITE_SYNC,
+                              .except = STORM_IMAGES, /* without one the server goes on */
+                              .hits = 1,
+                              .kind = SIM_FAULT_ERROR};
     fault.skip = storm_below(storm, 20);
     if (which == FAULT_SYNC_ERROR_KEPT) fault.amount = 1000000 - storm_below(storm, 300000);
     if (which == FAULT_SHORT_WRITE) {
@@ -181,7 +185,6 @@ static void break_disk(struct storm *storm, enum storm_fault which)
         fault.kind = SIM_FAULT_SHORT;
     }
     storm->may_fail_log = true;
-    storm->rule_hits = sim_disk_fault_hits(disk_of(storm));
     storm->rule = sim_disk_fault(disk_of(storm), &fault);
     count(storm, which);
 }
@@ -290,6 +293,7 @@ bool storm_start_failed(struct storm *storm)
 
 void storm_tick(struct storm *storm)
 {
+    if (storm->images) storm_image_tick(storm);
     if (!one_in(storm, 3)) return;
     enum storm_fault fault = (enum storm_fault)storm_below(storm, STORM_FAULTS);
     if (!storm->on[fault]) return;
@@ -343,7 +347,7 @@ void storm_tick(struct storm *storm)
 /* Whoever was hit by a failing sync must end, and soon. */
 void storm_calm_before_end(struct storm *storm)
 {
-    if (storm->rule == 0 || sim_disk_fault_hits(disk_of(storm)) == storm->rule_hits) return;
+    if (storm->rule == 0 || sim_disk_fault_waits(disk_of(storm), storm->rule)) return;
     if (sim_node_is_up(storm->program.node) && !storm_wait_down(storm, 30 * SIM_SECOND) &&
         !storm_failed(storm)) {
         sim_world_fail(storm->world, "the server went on after a sync or write had failed");
@@ -355,7 +359,7 @@ void storm_heal(struct storm *storm)
     sim_disk_unfault(disk_of(storm), 0);
     sim_stores_unfault(stores_of(storm), 0);
     sim_disk_set_capacity(disk_of(storm), UINT64_C(1) << 40);
-    storm->stall = storm->rule = storm->file_rule = storm->store_rule = 0;
+    storm->stall = storm->rule = storm->file_rule = storm->store_rule = storm->image_rule = 0;
     storm->low = false;
     storm->talkers.relaxed = false;
 }

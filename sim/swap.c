@@ -5,7 +5,7 @@
 #include "sim/disk.h"
 
 static const char swap_all[] = "data/";
-static const char swap_log[] = "data/keys/log/";
+static const char swap_log[] = "data/keys/log-1/";
 enum { SWAP_PATH_BYTES = 100 };
 
 /* The next path below the directory; false: there is none. */

@@ -4,19 +4,34 @@
 #include "base/must.h"
 #include "state/state.h"
 
+enum { KEYS_FILL_CACHE_BYTES = 8 << 20 };
+
+static struct keys *keys_of(struct machine_maker *maker)
+{
+    return CONTAINER_OF(maker, struct keys, maker);
+}
+
+/* What an open() that failed says of what is there. */
+static enum machine_found found_by(enum err err)
+{
+    return err == ERR_NOT_FOUND ? MACHINE_ABSENT : MACHINE_UNREADABLE;
+}
+
 static enum err keys_open(struct machine_maker *maker, const char *directory, bool create,
                           struct history history, struct machine **machine, struct why *why)
 {
-    struct keys *keys = CONTAINER_OF(maker, struct keys, maker);
+    struct keys *keys = keys_of(maker);
     const struct world *world = &keys->world;
     *machine = NULL;
+    MUST(keys->store == NULL);
     struct store *store = NULL;
     /* Most for records, which answer at once; the rest for the blocks that they come from. */
     uint64_t blocks = keys->cache_bytes / 4;
     enum err err = world->stores->ops->open(world->stores, directory, create, blocks, &store, why);
+    maker->found = found_by(err);
     if (err != ERR_OK) return err;
-    struct state_options options = {.history = history,
-                                    .cache_bytes = keys->cache_bytes - blocks};
+    maker->found = state_found(store, history);
+    struct state_options options = {.history = history, .cache_bytes = keys->cache_bytes - blocks};
     err = state_open(machine, store, world->clock, &options, world->trace, why);
     if (err != ERR_OK) {
         store->ops->close(store);
@@ -26,13 +41,30 @@ static enum err keys_open(struct machine_maker *maker, const char *directory, bo
     return ERR_OK;
 }
 
-void keys_init(struct keys *keys, const struct world *world, uint64_t cache_bytes)
+static enum err keys_fill(struct machine_maker *maker, const char *directory,
+                          const struct machine_fill *fill, struct why *why)
 {
-    *keys = (struct keys){.maker.open = keys_open, .world = *world, .cache_bytes = cache_bytes};
+    struct stores *stores = keys_of(maker)->world.stores;
+    struct store *store = NULL;
+    enum err err = stores->ops->open(stores, directory, true, KEYS_FILL_CACHE_BYTES, &store, why);
+    if (err != ERR_OK) return err;
+    err = state_fill(store, fill, why);
+    store->ops->close(store);
+    return err;
 }
 
-void keys_release(struct keys *keys)
+/* The store first, which ends a flush under way: it reads the machine's records. */
+static void keys_close(struct machine_maker *maker, struct machine *machine)
 {
+    struct keys *keys = keys_of(maker);
     if (keys->store != NULL) keys->store->ops->close(keys->store);
     keys->store = NULL;
+    machine->ops->close(machine);
+}
+
+void keys_init(struct keys *keys, const struct world *world, uint64_t cache_bytes)
+{
+    *keys = (struct keys){.maker = {.open = keys_open, .fill = keys_fill, .close = keys_close},
+                          .world = *world,
+                          .cache_bytes = cache_bytes};
 }

@@ -6,8 +6,7 @@
 #include "seam/machine.h"
 #include "seam/world.h"
 
-/* Caller-owned; keys_init, then give &keys->maker to the node; keys_release when the node is about
- * to be closed. */
+/* Caller-owned; keys_init, then give &keys->maker to the node, which closes what it has opened. */
 struct keys {
     struct machine_maker maker;
     struct world world;
@@ -17,8 +16,5 @@ struct keys {
 
 /* `cache_bytes` bounds what is kept in memory of what is on disk. `world` is copied. */
 void keys_init(struct keys *keys, const struct world *world, uint64_t cache_bytes);
-/* Closes the store, and so ends a flush under way: before the machine goes, whose records it reads.
- */
-void keys_release(struct keys *keys);
 
 #endif

@@ -50,6 +50,17 @@ enum exit_status exit_status_of(enum err err)
 
 /* --- The node --- */
 
+static struct node_images node_images_of(const struct config *config)
+{
+    struct node_images images = {.keep = (unsigned)config_int(config, CONFIG_IMAGE_KEEP)};
+    struct config_save_point points[NODE_SAVE_POINTS_MAX];
+    size_t count = config_save_points(config, points, NODE_SAVE_POINTS_MAX);
+    images.point_count = count < NODE_SAVE_POINTS_MAX ? count : NODE_SAVE_POINTS_MAX;
+    for (size_t i = 0; i < images.point_count; i++)
+        images.points[i] = (struct node_save_point){points[i].seconds, points[i].changes};
+    return images;
+}
+
 static struct node_options node_options_of(const struct config *config)
 {
     static const enum log_durability durabilities[] = {
@@ -65,6 +76,7 @@ static struct node_options node_options_of(const struct config *config)
         .reserve_bytes = config_size(config, CONFIG_LOG_RESERVE_SIZE),
         .flush_bytes_min = config_size(config, CONFIG_FLUSH_BUDGET_MIN),
         .flush_bytes_max = config_size(config, CONFIG_FLUSH_BUDGET_MAX),
+        .images = node_images_of(config),
     };
 }
 
@@ -168,6 +180,8 @@ static enum err configured(struct config_watch *watch, const struct config *conf
     if (id == CONFIG_FLUSH_BUDGET_MIN || id == CONFIG_FLUSH_BUDGET_MAX) {
         node_set_flush_bytes(server->node, options.flush_bytes_min, options.flush_bytes_max);
     }
+    if (id == CONFIG_SAVE || id == CONFIG_IMAGE_KEEP)
+        node_set_images(server->node, &options.images);
     if (id == CONFIG_LOGLEVEL && server->world.trace != NULL) {
         server->world.trace->least = (enum trace_level)config_enum(config, CONFIG_LOGLEVEL);
     }
@@ -192,7 +206,6 @@ enum err server_open(struct server **out, const struct world *world, struct conf
     struct node_options options = node_options_of(config);
     enum err err = node_open(&server->node, world, maker, &options, &server->node_listener, why);
     if (err != ERR_OK) {
-        keys_release(&server->keys);
         memory_free(server);
         return err;
     }
@@ -233,7 +246,6 @@ void server_close(struct server *server)
     if (server == NULL) return;
     config_unwatch(&server->config_watch);
     redis_close(server->redis);
-    keys_release(&server->keys);
     node_close(server->node);
     clock_cancel(server->world.clock, &server->end);
     memory_free(server);

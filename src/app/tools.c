@@ -11,9 +11,8 @@
 #include "command/command.h"
 #include "log/log.h"
 #include "real/real.h"
+#include "site/site.h"
 #include "state/state.h"
-
-enum { PATH_BYTES_MAX = 4096 };
 
 static enum exit_status fail(enum err err, const struct why *why)
 {
@@ -21,33 +20,14 @@ static enum exit_status fail(enum err err, const struct why *why)
     return exit_status_of(err);
 }
 
-static enum err join(char out[PATH_BYTES_MAX], const char *directory, const char *name,
-                     struct why *why)
+/* Takes the directory's lock and reads what counts in it. */
+static enum err enter(struct site *site, struct disk *disk, const char *directory, struct why *why)
 {
-    int size = snprintf(out, PATH_BYTES_MAX, "%s/%s", directory, name);
-    if (size > 0 && size < PATH_BYTES_MAX) return ERR_OK;
-    return why_fail(why, ERR_CONFIG, "the path is too long");
-}
-
-/* Takes the directory's lock and gives the path of `name` in it. */
-static enum err enter(struct disk *disk, const char *directory, const char *name,
-                      char path[PATH_BYTES_MAX], struct why *why)
-{
-    enum err err = join(path, directory, "identity", why);
-    if (err != ERR_OK) return err;
-    struct disk_request open = {.op = DISK_OPEN, .path = path, .read_only = true};
-    if (disk_run(disk, &open) != ERR_OK) {
-        return why_fail(why, ERR_CONFIG, "%s is not a data directory of tidemark", directory);
-    }
-    struct disk_request close = {.op = DISK_CLOSE, .file = open.file};
-    (void)disk_run(disk, &close);
-    err = join(path, directory, "lock", why);
-    if (err != ERR_OK) return err;
-    struct disk_request lock = {.op = DISK_LOCK, .path = path};
-    if (disk_run(disk, &lock) != ERR_OK) {
-        return why_fail(why, ERR_REFUSED, "%s is in use: stop its server first", directory);
-    }
-    return join(path, directory, name, why);
+    enum err err = site_look(site, disk, directory, why);
+    if (err != ERR_OK || site->pointed) return err;
+    site_release(site);
+    return why_fail(why, ERR_REFUSED, "%s holds no data: its first start was never finished",
+                    directory);
 }
 
 static void print_word(struct bytes word)
@@ -148,10 +128,11 @@ static enum exit_status with_log(const char *directory,
 {
     struct disk *disk = NULL;
     real_disk_open(&disk, REAL_LOG_SYNC_FDATASYNC);
-    char path[PATH_BYTES_MAX];
+    struct site site = {0};
     struct why why;
-    enum err err = enter(disk, directory, "keys/log", path, &why);
-    if (err == ERR_OK) err = work(disk, path, &why);
+    enum err err = enter(&site, disk, directory, &why);
+    if (err == ERR_OK) err = work(disk, site.log, &why);
+    site_release(&site);
     real_disk_close(disk);
     return err == ERR_OK ? EXIT_STATUS_CLEAN : fail(err, &why);
 }
@@ -199,15 +180,15 @@ enum exit_status tool_store_digest(const char *directory)
 {
     struct disk *disk = NULL;
     real_disk_open(&disk, REAL_LOG_SYNC_FDATASYNC);
-    char path[PATH_BYTES_MAX];
+    struct site site = {0};
     struct why why;
-    enum err err = enter(disk, directory, "keys/store", path, &why);
+    enum err err = enter(&site, disk, directory, &why);
     enum exit_status status = EXIT_STATUS_CLEAN;
     struct stores *stores = NULL;
     struct store *store = NULL;
     if (err == ERR_OK) {
         real_stores_open(&stores, NULL);
-        err = stores->ops->open(stores, path, false, 64U << 20, &store, &why);
+        err = stores->ops->open(stores, site.store, false, 64U << 20, &store, &why);
     }
     if (err == ERR_OK) {
         status = print_digest(store);
@@ -216,6 +197,7 @@ enum exit_status tool_store_digest(const char *directory)
         status = fail(err, &why);
     }
     real_stores_close(stores);
+    site_release(&site);
     real_disk_close(disk);
     return status;
 }

@@ -3,12 +3,12 @@
 
 #include "base/number.h"
 
-enum { HISTORY_TEXT_BYTES = 32, LINEAGE_TEXT_BYTES = 16 };
+enum { LINEAGE_TEXT_BYTES = 16 };
 
 _Static_assert(sizeof(struct history) == 16, "a mark begins with the history as it is");
 _Static_assert(MARK_ENCODED_BYTES == 16 + 8 + 8 + 8 + 8, "history, epoch, lsn, lineage");
-_Static_assert(MARK_TEXT_BYTES == HISTORY_TEXT_BYTES + 3 * 20 + LINEAGE_TEXT_BYTES + 4 + 1,
-               "three decimals, four separators, the zero");
+_Static_assert(MARK_TEXT_BYTES == HISTORY_TEXT_BYTES + 3 * 20 + LINEAGE_TEXT_BYTES + 4,
+               "with its zero; three decimals, four separators");
 
 int epoch_compare(struct epoch a, struct epoch b)
 {
@@ -128,4 +128,17 @@ enum err mark_parse(struct bytes text, struct mark *mark)
     read.lineage.hash = load_be64(lineage);
     *mark = read;
     return ERR_OK;
+}
+
+void history_format(const struct history *history, char out[HISTORY_TEXT_BYTES])
+{
+    *put_hex(out, history->id, sizeof history->id) = '\0';
+}
+
+bool history_parse(struct bytes text, struct history *history)
+{
+    struct history read;
+    if (!take_hex(&text, read.id, sizeof read.id) || text.size != 0) return false;
+    *history = read;
+    return true;
 }

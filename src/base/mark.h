@@ -46,6 +46,7 @@ struct mark {
 enum {
     MARK_ENCODED_BYTES = 48, /* history 16, epoch number 8, epoch copy 8, lsn 8, lineage 8 */
     MARK_TEXT_BYTES = 113,   /* the longest mark_format with its terminating zero */
+    HISTORY_TEXT_BYTES = 33,
 };
 
 static inline bool lsn_before(struct lsn a, struct lsn b)
@@ -80,5 +81,10 @@ void mark_decode(const uint8_t in[MARK_ENCODED_BYTES], struct mark *mark);
 void mark_format(const struct mark *mark, char out[MARK_TEXT_BYTES]);
 /* The exact reverse; anything else is ERR_PROTOCOL and *mark is untouched. */
 MUST_USE enum err mark_parse(struct bytes text, struct mark *mark);
+
+/* 32 hex digits in lower case, zero-terminated. */
+void history_format(const struct history *history, char out[HISTORY_TEXT_BYTES]);
+/* The exact reverse; else false, and *history is untouched. */
+MUST_USE bool history_parse(struct bytes text, struct history *history);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/glob.h"
 #include "base/memory.h"
+#include "base/number.h"
 #include "base/trace.h"
 #include "config/value.h"
 
@@ -396,6 +397,21 @@ size_t config_words(const struct config *config, enum config_id id, struct bytes
     MUST(words_split_plain(&split, buffer_bytes(&config_value(config, id)->text)) == WORDS_GOOD);
     for (size_t i = 0; i < split.count && i < most; i++) words[i] = split.word[i];
     return split.count;
+}
+
+/* The text is ours, checked by take_save(). */
+size_t config_save_points(const struct config *config, struct config_save_point *points,
+                          size_t most)
+{
+    struct words split;
+    words_init(&split);
+    struct bytes text = buffer_bytes(&config_value(config, CONFIG_SAVE)->text);
+    MUST(words_split_plain(&split, text) == WORDS_GOOD && split.count % 2 == 0);
+    for (size_t i = 0; i < split.count / 2 && i < most; i++) {
+        MUST(number_parse_uint64(split.word[2 * i], &points[i].seconds));
+        MUST(number_parse_uint64(split.word[2 * i + 1], &points[i].changes));
+    }
+    return split.count / 2;
 }
 
 uint32_t config_events(const struct config *config)

@@ -104,6 +104,12 @@ struct bytes config_text(const struct config *config, enum config_id id);
  * change, and returns how many there are. */
 size_t config_words(const struct config *config, enum config_id id, struct bytes *words,
                     size_t most);
+/* The pairs of `save`: fills up to `most` and returns how many there are. */
+struct config_save_point {
+    uint64_t seconds, changes;
+};
+size_t config_save_points(const struct config *config, struct config_save_point *points,
+                          size_t most);
 uint32_t config_events(const struct config *config); /* bits of enum config_event */
 struct config_output_limit config_output_limit(const struct config *config,
                                                enum config_client client);

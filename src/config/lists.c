@@ -82,7 +82,8 @@ static enum err take_addresses(struct value *value, const struct words *words, s
 
 static enum err take_save(struct value *value, const struct words *words, struct why *why)
 {
-    bool good = words->count % 2 == 0;
+    enum { POINTS_MAX = 16 };
+    bool good = words->count % 2 == 0 && words->count <= 2 * POINTS_MAX;
     buffer_clear(&value->text);
     for (size_t i = 0; i < words->count && good; i++) {
         int64_t number, least = i % 2 == 0 ? 1 : 0; /* seconds, changes */

@@ -3,14 +3,14 @@
 #ifndef NODE_INTERNAL_H
 #define NODE_INTERNAL_H
 
-#include "base/hlc.h"
 #include "command/command.h"
-#include "node/identity.h"
+#include "node/images.h"
 #include "node/limits.h"
 #include "node/node.h"
 #include "node/start.h"
 #include "node/upkeep.h"
 #include "node/waiters.h"
+#include "site/site.h"
 
 /*   OPENING --own epoch entry applied--> SERVING --node_stop--> DRAINING --queue empty--> FLUSHING
  *     --all is flushed, or the disk is full--> CLOSING --the log is quiet--> STOPPED
@@ -58,12 +58,12 @@ struct node {
     struct node_listener *listener;
     struct service_listener *events;
     enum node_phase phase;
-    char *directory, *log_directory, *store_directory;
-    struct identity identity;
+    struct site site;
+    struct machine_maker *maker;
 
     struct hlc hlc;
     bool clock_read; /* in this turn */
-    uint64_t wall_ms, boot_ms;
+    uint64_t wall_ms, boot_us;
 
     /* The order: struct call by its node; entries by rising LSN, reads and local calls between
      * them. */
@@ -78,6 +78,9 @@ struct node {
     bool held;    /* too much is unflushed: no apply until the flush is done */
     struct machine_warm stall_warm;
     struct list parked;
+    uint64_t parked_count;
+    struct histogram commit_us;       /* of entries, from append to applied */
+    uint64_t row_began_us, row_count; /* entries just applied that began in one turn */
 
     struct waiters waiters;
     struct lsn serving; /* of the newest further attempt of a waiter; 0: all are applied */
@@ -87,6 +90,7 @@ struct node {
 
     struct upkeep upkeep;
     struct start start;
+    struct images images;
 
     struct task tell; /* a listener's call, outside every call into the node */
     enum node_failure failure;

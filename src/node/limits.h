@@ -19,6 +19,11 @@ enum {
     NODE_IDLE_US = 1000 * 1000,
     /* A flush that found the disk full is tried again after this. */
     NODE_FLUSH_RETRY_US = 1000 * 1000,
+    /* After an image that could not be saved the schedule waits so long. */
+    NODE_IMAGE_RETRY_US = 5 * 1000 * 1000,
+    /* The bytes of images are read again at this rate, those of each image once in so long. */
+    NODE_SCRUB_BYTES_PER_SECOND = 16 << 20,
+    NODE_SCRUB_PERIOD_S = 24 * 60 * 60,
     /* A flush begins when a crash would leave so much to replay. Past the second figure entries
        wait for the flush that is under way: this bounds every start. */
     NODE_REPLAY_US = 250 * 1000,

@@ -2,10 +2,7 @@
 /* A node's life: made, opened by its start (start.c), its turns, closed. */
 #include "node/node.h"
 
-#include <inttypes.h>
-
 #include "base/memory.h"
-#include "base/path.h"
 #include "base/plant.h"
 #include "node/internal.h"
 
@@ -14,15 +11,13 @@ static void tell_listener(struct task *task)
     struct node *node = CONTAINER_OF(task, struct node, tell);
     switch (node->phase) {
     case NODE_SERVING:
-        trace_event(node->world.trace, TRACE_NOTICE, "node", "ready",
-                    "outcome=%s gap_entries=%" PRIu64 " start_us=%" PRIu64 " epoch_lsn=%" PRIu64,
-                    node->start.outcome, node->start.gap_entries, node->start.took_us,
-                    node->start.epoch_lsn.at);
+        node_start_report(node);
         node->listener->ready(node->listener);
         break;
     case NODE_STOPPED: node->listener->stopped(node->listener); break;
     case NODE_FAILED:
         node_upkeep_stop(node);
+        node_images_abort(node, ERR_SHUT, "the server has failed");
         node->listener->failed(node->listener, node->failure, &node->failure_why);
         break;
     case NODE_OPENING:
@@ -64,9 +59,6 @@ static struct node *node_make(const struct world *world, const struct node_optio
     node->world = *world;
     node->listener = listener;
     node->phase = NODE_OPENING;
-    node->directory = path_join(options->directory, "");
-    node->log_directory = path_join(options->directory, "keys/log");
-    node->store_directory = path_join(options->directory, "keys/store");
     node->log_listener = (struct log_listener){node_log_advanced, node_log_failed};
     node->push.run = push_turn;
     node->apply.run = apply_turn;
@@ -76,6 +68,7 @@ static struct node *node_make(const struct world *world, const struct node_optio
     node->upkeep.replay_record_ns = NODE_REPLAY_RECORD_NS;
     node->upkeep.flush_bytes_min = options->flush_bytes_min;
     node->upkeep.flush_bytes_max = options->flush_bytes_max;
+    node->images.options = options->images;
     list_init(&node->order);
     list_init(&node->parked);
     waiters_init(&node->waiters);
@@ -92,8 +85,9 @@ enum err node_open(struct node **out, const struct world *world, struct machine_
 {
     *out = NULL;
     struct node *node = node_make(world, options, listener);
+    node->maker = maker;
     uint64_t began_us = clock_now_us(world->clock);
-    enum err err = node_start(node, maker, options, why);
+    enum err err = node_start(node, options, why);
     if (err != ERR_OK) {
         node->phase = NODE_FAILED;
         node_close(node);
@@ -136,6 +130,7 @@ void node_close(struct node *node)
     clock_cancel(node->world.clock, &node->apply);
     clock_cancel(node->world.clock, &node->tell);
     struct why why;
+    snapshot_close(node->images.snapshot);
     if (node->phase == NODE_STOPPED) {
         enum err err = log_close(node->log, &why);
         if (err != ERR_OK) {
@@ -145,7 +140,8 @@ void node_close(struct node *node)
     } else {
         log_abandon(node->log);
     }
-    if (node->machine != NULL) node->machine->ops->close(node->machine);
+    log_reader_close(node->start.reader);
+    if (node->machine != NULL) node->maker->close(node->maker, node->machine);
     free_order(node);
     free_parked(node);
     node_wait_forget(node);
@@ -153,9 +149,7 @@ void node_close(struct node *node)
     args_release(&node->scratch);
     args_release(&node->named_scratch);
     buffer_release(&node->proposals);
-    memory_free(node->directory);
-    memory_free(node->log_directory);
-    memory_free(node->store_directory);
+    site_release(&node->site);
     memory_free(node);
 }
 

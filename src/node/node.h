@@ -17,12 +17,25 @@
 
 struct node; /* fields: node/internal.h */
 
+/* An image is due when so much time has passed and so much was changed since the last one. */
+struct node_save_point {
+    uint64_t seconds, changes;
+};
+
+enum { NODE_SAVE_POINTS_MAX = 16 };
+struct node_images {
+    unsigned keep; /* so many of the newest, >= 1 */
+    size_t point_count;
+    struct node_save_point points[NODE_SAVE_POINTS_MAX];
+};
+
 struct node_options {
     const char *directory; /* of the data; made when absent */
     enum log_durability durability;
     bool log_direct;
     uint64_t segment_bytes, reserve_bytes;
     uint64_t flush_bytes_min, flush_bytes_max; /* bounds of the flush budget */
+    struct node_images images;
 };
 
 /* Why a node ends by itself; the process's exit status follows from it. */
@@ -58,5 +71,6 @@ void node_close(struct node *node);
 /* CONFIG SET of what may change while serving. */
 void node_set_durability(struct node *node, enum log_durability durability);
 void node_set_flush_bytes(struct node *node, uint64_t min, uint64_t max);
+void node_set_images(struct node *node, const struct node_images *images);
 
 #endif

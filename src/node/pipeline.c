@@ -22,14 +22,14 @@ static void read_clock(struct node *node)
     if (node->clock_read) return;
     node->clock_read = true; /* once a turn is enough */
     node->wall_ms = clock_wall_ms(node->world.clock);
-    node->boot_ms = clock_now_us(node->world.clock) / 1000;
+    node->boot_us = clock_now_us(node->world.clock);
     clock_defer(node->world.clock, &node->push);
 }
 
 struct stamp node_now(struct node *node)
 {
     read_clock(node);
-    return hlc_now(&node->hlc, node->wall_ms, node->boot_ms);
+    return hlc_now(&node->hlc, node->wall_ms, node->boot_us / 1000);
 }
 
 void node_fail(struct node *node, enum node_failure failure, const struct why *why)
@@ -87,13 +87,14 @@ bool node_append(struct node *node, struct call *call, struct bytes payload)
 {
     if (node->phase == NODE_FAILED || node->phase == NODE_STOPPED) return false;
     read_clock(node);
-    struct stamp stamp = hlc_next(&node->hlc, node->wall_ms, node->boot_ms);
+    struct stamp stamp = hlc_next(&node->hlc, node->wall_ms, node->boot_us / 1000);
     struct lsn at;
     if (log_append(node->log, stamp, payload, &at) != ERR_OK) return false;
     call->lsn = at;
+    call->began_us = node->boot_us;
     call->attempt = 0;
     order_add(node, call);
-    node->upkeep.last_append_us = node->boot_ms * 1000;
+    node->upkeep.last_append_us = node->boot_us;
     clock_defer(node->world.clock, &node->push);
     return true;
 }
@@ -178,6 +179,7 @@ static void park(struct node *node, struct call *call, struct bytes payload)
     buffer_init(&parked->payload);
     buffer_append(&parked->payload, payload);
     list_append(&node->parked, &parked->link);
+    node->parked_count++;
     call->state = CALL_PARKED;
     call->waiter = parked;
     node->machine->ops->warm(node->machine, &parked->warm);
@@ -209,6 +211,7 @@ static void parked_fetched(struct machine_warm *warm)
     struct node *node = parked->node;
     struct call *call = parked->call;
     list_remove(&parked->link);
+    node->parked_count--;
     if (call != NULL) {
         call->waiter = NULL;
         call->state = CALL_NOWHERE;
@@ -376,6 +379,21 @@ static void tell_keyspace(struct outcome *outcome, unsigned class, const char *n
     if (events != NULL) events->keyspace(events, class, name, database, key);
 }
 
+/* Entries are noted by rows that began in one turn: the clock is read once a row. */
+static void row_end(struct node *node, uint64_t now_us)
+{
+    if (node->row_count == 0) return;
+    histogram_add(&node->commit_us, now_us - node->row_began_us, node->row_count);
+    node->row_count = 0;
+}
+
+static void row_add(struct node *node, const struct call *call)
+{
+    if (call->began_us != node->row_began_us) row_end(node, clock_now_us(node->world.clock));
+    node->row_began_us = call->began_us;
+    node->row_count++;
+}
+
 static bool take_entry(struct node *node, struct call *call)
 {
     struct entry entry;
@@ -400,6 +418,7 @@ static bool take_entry(struct node *node, struct call *call)
         return false;
     }
     order_take(node, call);
+    row_add(node, call);
     call->mark = node->machine->ops->applied(node->machine);
     if (call->kind == CALL_WAIT) {
         node_wait_applied(node, call, !told.outcome.waits);
@@ -437,9 +456,11 @@ void node_run(struct node *node)
         going = call->lsn.at == 0 ? take_unlogged(node, call) : take_entry(node, call);
         taken++;
     }
+    uint64_t now_us = clock_now_us(node->world.clock);
+    row_end(node, now_us);
     if (!node->stalled) { /* a row that met a record on disk says nothing of applying */
         node->upkeep.applied_calls += taken;
-        node->upkeep.applied_us += clock_now_us(node->world.clock) - began_us;
+        node->upkeep.applied_us += now_us - began_us;
     }
     node->applying = false;
     if (node->phase == NODE_FAILED) return;
@@ -479,6 +500,7 @@ static void order_replace(struct call *call)
 {
     struct ghost *ghost = node_ghost();
     ghost->call.lsn = call->lsn;
+    ghost->call.began_us = call->began_us;
     ghost->call.attempt = call->attempt;
     ghost->call.state = CALL_IN_ORDER;
     list_append(&call->node,

@@ -65,7 +65,7 @@ static enum err window_apply(struct node *node, const struct window *window, str
         if (err != ERR_OK)
             return why_fail(why, err, "entry %" PRIu64 " could not be applied", entry->lsn.at);
         hlc_observe(&node->hlc, entry->stamp);
-        node->start.gap_entries++;
+        node->start.replayed++;
     }
     return ERR_OK;
 }
@@ -92,24 +92,34 @@ static void measure(struct node *node, uint64_t took_us)
     uint64_t records = node->machine->ops->unflushed_records(node->machine);
     node->upkeep.replay_us += took_us;
     node->upkeep.replay_record_ns = node_replay_record_ns(
-        node->upkeep.replay_record_ns, node->upkeep.replay_us, node->start.gap_entries, records);
+        node->upkeep.replay_record_ns, node->upkeep.replay_us, node->start.replayed, records);
+}
+
+/* The one that whoever read before has left, if it stands there: else the segment would be read
+ * again from its beginning. */
+static enum err take_reader(struct node *node, struct lsn from, struct why *why)
+{
+    struct start *start = &node->start;
+    if (start->reader != NULL && start->reader_at.at == from.at) return ERR_OK;
+    log_reader_close(start->reader);
+    start->reader_at = from;
+    return log_reader_open(&start->reader, node->world.disk, node->site.log, from, why);
 }
 
 enum err node_replay(struct node *node, struct lsn from, struct lsn to, struct why *why)
 {
     if (lsn_before(to, from)) return ERR_OK;
     uint64_t began_us = clock_now_us(node->world.clock);
-    struct log_reader *reader = NULL;
     struct window window;
-    enum err err = log_reader_open(&reader, node->world.disk, node->log_directory, from, why);
+    enum err err = take_reader(node, from, why);
     if (err != ERR_OK) return err;
     window_init(&window);
     do {
-        err = window_fill(&window, reader, to, why);
+        err = window_fill(&window, node->start.reader, to, why);
         if (err == ERR_OK) err = window_apply(node, &window, why);
     } while (err == ERR_OK && lsn_before(window.entries[window.count - 1].lsn, to));
     window_release(&window);
-    log_reader_close(reader);
+    node->start.reader_at = lsn_next(to);
     if (err == ERR_OK) measure(node, clock_now_us(node->world.clock) - began_us);
     return err;
 }

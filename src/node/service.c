@@ -40,6 +40,20 @@ static void node_set_expiry(struct service *service, bool on)
     node_of(service)->upkeep.expiry_on = on;
 }
 
+static enum service_phase phase_of(enum node_phase phase)
+{
+    switch (phase) {
+    case NODE_OPENING: return SERVICE_OPENING;
+    case NODE_SERVING: return SERVICE_SERVING;
+    case NODE_DRAINING:
+    case NODE_FLUSHING:
+    case NODE_CLOSING:
+    case NODE_STOPPED:
+    case NODE_FAILED: break;
+    }
+    return SERVICE_STOPPING;
+}
+
 static void node_status(struct service *service, struct service_status *out)
 {
     struct node *node = node_of(service);
@@ -47,6 +61,7 @@ static void node_status(struct service *service, struct service_status *out)
     log_stats(node->log, &stats);
     const struct machine *machine = node->machine;
     *out = (struct service_status){
+        .phase = phase_of(node->phase),
         .appended = log_appended(node->log),
         .durable = log_durable(node->log),
         .committed = node->committed,
@@ -57,10 +72,15 @@ static void node_status(struct service *service, struct service_status *out)
         .digest = machine->ops->digest(machine),
         .started = node->start.stamp,
         .mode = "local",
-        .start_outcome = node->start.outcome,
-        .start_gap_entries = node->start.gap_entries,
+        .shard = "keys",
+        .start_outcome = start_outcome_name(node->start.outcome),
+        .start_reason = start_reason_name(node->start.reason),
+        .start_gap_entries = node_start_gap(node),
+        .start_replayed_entries = node->start.replayed,
         .start_us = node->start.took_us,
         .log_bytes = stats.segment_bytes_total,
+        .log_segments = stats.segments,
+        .log_written_bytes = stats.bytes,
         .memory_bytes = machine->ops->memory_bytes(machine),
         .unflushed_bytes = machine->ops->unflushed_bytes(machine),
         .syncs = stats.syncs,
@@ -70,12 +90,16 @@ static void node_status(struct service *service, struct service_status *out)
         .batches = stats.batches,
         .entries = stats.entries,
         .calls_waiting = node->order_count,
+        .reads_fetching = node->parked_count,
         .waiters = node->waiters.waiting,
+        .commit_us = &node->commit_us,
+        .sync_us = log_sync_us(node->log),
         .expired_keys = node->upkeep.expired_keys,
         .low_space = node_is_low(node),
         .clock_jump_ms = hlc_jump_ms(&node->hlc),
     };
     out->applied = out->mark.lsn;
+    node_images_status(node, &out->images);
 }
 
 const struct service_ops node_service_ops = {
@@ -89,4 +113,5 @@ const struct service_ops node_service_ops = {
     .status = node_status,
     .describe = node_describe,
     .set_expiry = node_set_expiry,
+    .save = node_save,
 };

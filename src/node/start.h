@@ -8,24 +8,33 @@
 #include "base/hlc.h"
 #include "base/mark.h"
 #include "base/must.h"
-#include "seam/machine.h"
+#include "snapshot/start/start.h"
 
+struct log_reader;
 struct node;
 struct node_options;
 
 /* What the start found, and what it left to be done. */
 struct start {
-    const char *outcome;           /* the gate's word */
-    uint64_t gap_entries, took_us; /* replayed; of all */
+    enum start_outcome outcome; /* the gate's, and why */
+    enum start_reason reason;
+    struct mark store, image; /* that were found, and that was installed; LSN 0: none */
+    uint64_t replayed, took_us;
     struct lsn tail_from, tail_to; /* beyond the recorded commit: wait for our epoch's */
     struct lsn epoch_lsn;          /* of this start's epoch entry */
     struct stamp stamp;            /* of that entry */
+    struct log_reader *reader;     /* at reader_at, handed from one reading to the next; or NULL */
+    struct lsn reader_at;
 };
 
 /* Blocks. On failure the node is to be closed. */
-MUST_USE enum err node_start(struct node *node, struct machine_maker *maker,
-                             const struct node_options *options, struct why *why);
+MUST_USE enum err node_start(struct node *node, const struct node_options *options,
+                             struct why *why);
 /* Our epoch's entry has committed: applies what was in the log before it. Blocks. */
 MUST_USE enum err node_apply_tail(struct node *node, struct why *why);
+/* It serves: one line that says how it came to that. */
+void node_start_report(const struct node *node);
+/* How far the store's mark stood from the end of the log, whichever was ahead. */
+uint64_t node_start_gap(const struct node *node);
 
 #endif

@@ -15,6 +15,7 @@
 struct disk_file {
     int descriptor;
     char *name;         /* for people */
+    bool read_only;     /* then `direct` is a wish, and nobody is told what came of it */
     atomic_bool direct; /* writes go past the page cache */
     atomic_bool
         damaged; /* a sync has failed: nothing on this descriptor counts as durable any more */

@@ -96,13 +96,13 @@ static enum err disk_choose_direct(struct disk_real *disk, struct disk_request *
 {
     bool direct = disk->log_sync != REAL_LOG_SYNC_FDATASYNC &&
                   direct_is_offered(file->descriptor) && direct_set(file->descriptor, true);
-    if (!direct && disk->log_sync == REAL_LOG_SYNC_DIRECT) {
+    if (!direct && disk->log_sync == REAL_LOG_SYNC_DIRECT && !file->read_only) {
         return why_fail(&request->why, ERR_REFUSED,
                         "%s: the file system refuses direct writes; use log-sync auto or fdatasync",
                         request->path);
     }
     atomic_store(&file->direct, direct);
-    atomic_store(&disk->opened_direct, direct);
+    if (!file->read_only) atomic_store(&disk->opened_direct, direct);
     return ERR_OK;
 }
 
@@ -130,6 +130,7 @@ static enum err disk_open(struct disk_real *disk, struct disk_request *request)
     size_t length = strlen(request->path) + 1;
     file->name = memcpy(memory_alloc(length), request->path, length);
     file->descriptor = descriptor;
+    file->read_only = request->read_only && !create;
     if (err == ERR_OK && request->direct) err = disk_choose_direct(disk, request, file);
     if (err != ERR_OK) {
         (void)close(descriptor);
@@ -164,10 +165,11 @@ static bool is_aligned(const struct disk_request *request)
 
 bool disk_real_fall_back(struct disk_real *disk, struct disk_file *file)
 {
-    if (!atomic_load(&file->direct) || disk->log_sync == REAL_LOG_SYNC_DIRECT) return false;
+    bool promised = disk->log_sync == REAL_LOG_SYNC_DIRECT && !file->read_only;
+    if (!atomic_load(&file->direct) || promised) return false;
     if (!direct_set(file->descriptor, false)) return false;
     atomic_store(&file->direct, false);
-    atomic_store(&disk->opened_direct, false);
+    if (!file->read_only) atomic_store(&disk->opened_direct, false);
     return true;
 }
 

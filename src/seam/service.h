@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/checksum.h"
 #include "base/err.h"
+#include "base/histogram.h"
 #include "base/hlc.h"
 #include "base/list.h"
 #include "base/mark.h"
@@ -52,6 +53,7 @@ struct call {
     bool refused; /* `kept` holds the error, which waits for its place */
     struct lsn lsn;
     struct stamp now;
+    uint64_t began_us; /* of an entry: the turn in which it was appended */
     unsigned attempt;
     unsigned state;
     void *waiter;
@@ -71,21 +73,54 @@ struct service_listener {
                      uint8_t database, struct bytes key);
 };
 
+/* Images of the data: what was saved last, and what is being saved. */
+struct service_images {
+    bool saving;
+    bool failed;          /* the last attempt of this process */
+    uint64_t ended;       /* attempts of this process that have ended, well or not */
+    uint64_t images, bad; /* that are there: good ones, all others */
+    uint64_t checked_s;   /* when the bytes of one were checked last, since 1970; 0: not yet */
+    uint64_t changes;     /* entries since the newest */
+    struct lsn lsn;       /* of the newest image; 0: there is none */
+    uint64_t saved_s;     /* when it was taken, seconds since 1970; 0: there is none */
+    uint64_t bytes;       /* of it */
+    uint64_t took_us;     /* to save it; 0: an earlier process did */
+    uint64_t began_us, bytes_done, bytes_expected; /* of the one being saved */
+    struct why why;                                /* of the last attempt that failed */
+};
+
+enum service_phase {
+    SERVICE_OPENING, /* calls are refused: the end of the log is being applied */
+    SERVICE_SERVING,
+    SERVICE_STOPPING, /* or stopped, or failed */
+};
+
 struct service_status {
+    enum service_phase phase;
     struct lsn appended, durable, committed, applied, flushed, floor;
     struct mark mark; /* applied */
     struct stamp stamp;
     struct digest digest;
-    struct stamp started;      /* stamp of this start's epoch entry */
-    const char *mode;          /* "local" */
-    const char *start_outcome; /* the gate's word: "fresh", or "skip" (no image was needed) */
-    uint64_t start_gap_entries, start_us;
+    struct stamp started;            /* stamp of this start's epoch entry */
+    const char *mode;                /* "local" */
+    const char *shard;               /* "keys": what all of this is of */
+    const char *start_outcome;       /* the gate's word: "fresh", "skip", "execute" or "fallback" */
+    const char *start_reason;        /* why not another; "" for the first two */
+    uint64_t start_gap_entries;      /* between what the store held and the end of the log */
+    uint64_t start_replayed_entries; /* applied by this start */
+    uint64_t start_us;
     uint64_t log_bytes, memory_bytes, unflushed_bytes;
+    uint64_t log_segments, log_written_bytes;
     uint64_t syncs, sync_us_total, sync_us_last, sync_us_worst, batches, entries;
     uint64_t calls_waiting, expired_keys;
-    uint64_t waiters; /* calls that wait, their first attempt behind them */
-    bool low_space;   /* writes are refused until space returns */
+    uint64_t reads_fetching; /* reads out of the order that wait for the disk */
+    uint64_t waiters;        /* calls that wait, their first attempt behind them */
+    /* How long entries took from their append until they were applied, and syncs of the log, since
+     * the start. Borrowed as long as the service is there. */
+    const struct histogram *commit_us, *sync_us;
+    bool low_space; /* writes are refused until space returns */
     int64_t clock_jump_ms;
+    struct service_images images;
 };
 
 struct service_ops {
@@ -106,6 +141,9 @@ struct service_ops {
     /* Switches the background removal of expired keys (DEBUG SET-ACTIVE-EXPIRE); on at the start.
      */
     void (*set_expiry)(struct service *service, bool on);
+    /* Begins an image of everything that is applied now; status() tells of its end. ERR_EXISTS: one
+     * is being saved; ERR_SPACE, ERR_REFUSED with the reason. */
+    enum err (*save)(struct service *service, struct why *why);
 };
 
 #endif

@@ -121,6 +121,14 @@ def temp_folder(name="t"):
     return folder
 
 
+def keys_folder(data, kind):
+    """The folder of the "log" or the "store" that counts in a data directory: keys/current says
+    which."""
+    with open(os.path.join(data, "keys", "current"), encoding="ascii") as file:
+        words = dict(line.split() for line in file)
+    return os.path.join(data, "keys", f"{kind}-{words[kind]}")
+
+
 def _is_free(port):
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -11,8 +11,8 @@ import re
 import shutil
 import subprocess
 
-from lib import (Failure, Server, ServerDied, binary, expect, expect_true, patience, run, tidemark,
-                 wait_until)
+from lib import (Failure, Server, ServerDied, binary, expect, expect_true, keys_folder, patience,
+                 run, tidemark, wait_until)
 from storm import Writer
 
 REFUSED, CORRUPT = 2, 3
@@ -34,7 +34,7 @@ def stopped(name="server", **options):
 
 
 def log_of(server):
-    return os.path.join(server.data, "keys", "log")
+    return keys_folder(server.data, "log")
 
 
 def segments_of(server):
@@ -120,7 +120,7 @@ def check_names(said, name, low, high):
 
 def snapshot(folder):
     """Every file of the log with its bytes."""
-    files = sorted(glob.glob(os.path.join(folder, "keys", "log", "*")))
+    files = sorted(glob.glob(os.path.join(keys_folder(folder, "log"), "*")))
     found = []
     for path in files:
         with open(path, "rb") as file:
@@ -304,7 +304,7 @@ def a_lost_log_is_refused():
 def a_store_that_misses_a_file_or_has_a_damaged_one_is_refused_as_corrupt():
     with stopped(**FLUSHING) as server:
         writer = written(server, 6000)
-        store = os.path.join(server.data, "keys", "store")
+        store = keys_folder(server.data, "store")
         manifest = glob.glob(os.path.join(store, "MANIFEST-*"))[0]
         current = os.path.join(store, "CURRENT")
         table = glob.glob(os.path.join(store, "*.sst"))[0]
@@ -336,7 +336,7 @@ def a_store_that_misses_a_file_or_has_a_damaged_one_is_refused_as_corrupt():
 def a_store_that_cannot_be_read_is_not_called_corrupt():
     with stopped(**FLUSHING) as server:
         writer = written(server, 6000)
-        path = glob.glob(os.path.join(server.data, "keys", "store", "MANIFEST-*"))[0]
+        path = glob.glob(os.path.join(keys_folder(server.data, "store"), "MANIFEST-*"))[0]
         away = os.path.join(server.folder, "away")
         os.rename(path, away)
         os.mkdir(path)  # opens, but every read fails
@@ -350,7 +350,7 @@ def a_lost_store_is_rebuilt_from_a_whole_log():
     with stopped(**SMALL) as server:
         writer = written(server, 500)
         with_digest = tidemark("store", "digest", server.data)
-        shutil.rmtree(os.path.join(server.data, "keys", "store"))
+        shutil.rmtree(keys_folder(server.data, "store"))
         serves_all(server, writer)
         with server.client() as client:
             expect_true(int(client.info("tidemark")["start_gap_entries"]) >= 500,
@@ -364,7 +364,7 @@ def a_lost_store_is_refused_when_the_log_was_trimmed():
         writer = written(server, 20000)
         floor = int(re.search(r"first_lsn=(\d+)", tidemark("log", "verify", server.data))[1])
         expect_true(floor > 1, "the log was trimmed")
-        store = os.path.join(server.data, "keys", "store")
+        store = keys_folder(server.data, "store")
         away = os.path.join(server.folder, "away")
         os.rename(store, away)
         expect(start_status(server), REFUSED, "exit status")
@@ -377,7 +377,7 @@ def an_older_store_under_a_trimmed_log_is_refused():
     """As after a restore of one half of a backup."""
     with stopped(**FLUSHING) as server:
         written(server, 300)
-        store = os.path.join(server.data, "keys", "store")
+        store = keys_folder(server.data, "store")
         old = os.path.join(server.folder, "old")
         shutil.copytree(store, old)
         written(server, 20000, seed=2)

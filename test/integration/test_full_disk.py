@@ -7,61 +7,16 @@ writes come back, without a restart, when there is space again: because somebody
 or because keys were deleted or have expired. Nothing acked is lost."""
 import os
 import random
-import subprocess
 import time
 
-from lib import (Failure, ReplyError, Server, ServerDied, expect, expect_true, run, skip,
-                 temp_folder, wait_until)
+from disks import SmallDisk
+from lib import Failure, ReplyError, Server, ServerDied, expect, expect_true, run, wait_until
 
 DISK_MIB = 96
 BALLAST_MIB = 32
 SMALL = {"log_segment_size": "1m", "log_reserve_size": "4m", "flush_budget_min": "1m",
          "flush_budget_max": "2m", "cache_size": "8m"}
 VALUE_BYTES = 8000
-
-
-class SmallDisk:
-    """A file system of its own, with a ballast file that can be removed."""
-
-    def __init__(self, kind):
-        if os.geteuid() != 0:
-            skip("mount needs root")
-        self.folder = temp_folder("disk")
-        self.mount = os.path.join(self.folder, "mount")
-        os.mkdir(self.mount)
-        if kind == "tmpfs":
-            self._try("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", self.mount)
-        else:
-            image = os.path.join(self.folder, "image")
-            with open(image, "wb") as file:
-                os.posix_fallocate(file.fileno(), 0, DISK_MIB << 20)
-            self._try("mkfs.ext4", "-q", "-F", "-m", "0", image)
-            self._try("mount", "-o", "loop", image, self.mount)
-        self.ballast = [os.path.join(self.mount, name) for name in ("ballast1", "ballast2")]
-        for path in self.ballast:
-            with open(path, "wb") as file:
-                os.posix_fallocate(file.fileno(), 0, BALLAST_MIB << 19)
-
-    @staticmethod
-    def _try(*command):
-        try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.PIPE, timeout=60, check=False)
-        except FileNotFoundError:
-            skip(f"{command[0]} is not installed")
-        if done.returncode != 0:
-            skip(f"{' '.join(command)}: {done.stderr.decode('utf-8', 'replace').strip()}")
-
-    def free(self):
-        facts = os.statvfs(self.mount)
-        return facts.f_bavail * facts.f_frsize
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        subprocess.run(["umount", "-l", self.mount], stdin=subprocess.DEVNULL, timeout=60,
-                       check=False)
 
 
 def value_of(number, size=VALUE_BYTES):
@@ -106,7 +61,7 @@ def start_on_a_full_disk(server, disk):
 
 
 def the_disk_runs_full(kind):
-    with SmallDisk(kind) as disk, Server(folder=None, **SMALL) as server:
+    with SmallDisk(kind, DISK_MIB, BALLAST_MIB) as disk, Server(folder=None, **SMALL) as server:
         server.stop()
         server.data = os.path.join(disk.mount, "data")
         server.start()
@@ -198,7 +153,7 @@ def check_kept(client, kept, size, dice):
 def deleting_frees_space(kind, size, ways):
     """What the data has filled, deletions free: in one process, again and again."""
     dice = random.Random(size)
-    with SmallDisk(kind) as disk, Server(folder=None, **SMALL) as server:
+    with SmallDisk(kind, DISK_MIB, BALLAST_MIB) as disk, Server(folder=None, **SMALL) as server:
         server.stop()
         for path in disk.ballast:
             os.remove(path)
@@ -244,7 +199,7 @@ def deleting_frees_space_for_new_writes():
 
 
 def what_has_expired_frees_space():
-    with SmallDisk("tmpfs") as disk, Server(folder=None, **SMALL) as server:
+    with SmallDisk("tmpfs", DISK_MIB, BALLAST_MIB) as disk, Server(folder=None, **SMALL) as server:
         server.stop()
         server.data = os.path.join(disk.mount, "data")
         server.start()
@@ -268,7 +223,8 @@ def a_full_ext4():
 
 
 def there_is_no_space_for_a_new_directory():
-    with SmallDisk("tmpfs") as disk, Server(**{**SMALL, "log_segment_size": "8m"}) as server:
+    options = {**SMALL, "log_segment_size": "8m"}
+    with SmallDisk("tmpfs", DISK_MIB, BALLAST_MIB) as disk, Server(**options) as server:
         server.stop()
         server.data = os.path.join(disk.mount, "data")
         with open(os.path.join(disk.mount, "more"), "wb") as file:

@@ -13,8 +13,8 @@ import signal
 import subprocess
 import time
 
-from lib import (ConnectionClosed, Failure, Server, ServerDied, expect, expect_true, run, skip,
-                 strace_works, temp_folder, wait_until, without_leak_check)
+from lib import (ConnectionClosed, Failure, Server, ServerDied, expect, expect_true, keys_folder,
+                 run, skip, strace_works, temp_folder, wait_until, without_leak_check)
 from storm import Writer
 
 os.environ.update(without_leak_check())  # strace is there when the servers end
@@ -124,7 +124,7 @@ def wait_for_spares(server):
     """The log's next call is then one of a write, and not one that fills a file for later: when
     that finds no space, writes are refused before one of them can fail."""
     def ready():
-        folder = os.path.join(server.data, "keys", "log")
+        folder = keys_folder(server.data, "log")
         names = [name for name in os.listdir(folder) if name.endswith(".spare")]
         sizes = [os.path.getsize(os.path.join(folder, name)) for name in names]
         return len(sizes) == 2 and min(sizes) == SEGMENT_BYTES

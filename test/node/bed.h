@@ -45,6 +45,7 @@ struct bed {
     struct why why;
     unsigned readies, stops, failures;
     enum node_failure failure;
+    enum err save_err;
     struct asked calls[BED_CALLS];
     unsigned count, ends;
 };
@@ -93,7 +94,15 @@ static inline void bed_rewind(struct reply *reply, size_t mark)
 
 /* --- Inside the node --- */
 
-enum bed_deed { DEED_SUBMIT, DEED_CANCEL, DEED_UNBLOCK, DEED_STOP, DEED_WARM, DEED_FLUSH };
+enum bed_deed {
+    DEED_SUBMIT,
+    DEED_CANCEL,
+    DEED_UNBLOCK,
+    DEED_STOP,
+    DEED_WARM,
+    DEED_FLUSH,
+    DEED_SAVE
+};
 
 struct bed_visit {
     struct sim_visit base;
@@ -133,6 +142,7 @@ static inline void bed_visit(struct sim_visit *base, struct world *world)
     case DEED_STOP: node_stop(bed->node); break;
     case DEED_WARM: visit->done = fake_answer_warm(&bed->fake, visit->err); break;
     case DEED_FLUSH: visit->done = fake_answer_flush(&bed->fake, visit->err); break;
+    case DEED_SAVE: bed->save_err = service->ops->save(service, &bed->why); break;
     }
 }
 
@@ -187,6 +197,7 @@ static inline void bed_ended(struct sim_program *program, enum sim_end end, int 
     bed->fake.open = false;
     bed->fake.warm_count = 0;
     bed->fake.flush = NULL;
+    bed->fake.captures_closed = bed->fake.captures;
     bed->node = NULL;
 }
 
@@ -213,6 +224,8 @@ static inline void bed_make(struct bed *bed, uint64_t seed)
     bed->program = (struct sim_program){bed_start, bed_let_go, bed_ended};
     bed->sim = sim_node_open(bed->world, &bed->program, NULL);
     bed->fake.maker.open = fake_open;
+    bed->fake.maker.close = fake_let_go;
+    bed->fake.maker.fill = fake_fill;
     bed->listener = (struct node_listener){bed_ready, bed_failed, bed_stopped};
     bed->options = (struct node_options){.directory = "data",
                                          .durability = LOG_ALWAYS,
@@ -328,6 +341,20 @@ static inline struct asked *bed_ask(struct bed *bed, enum call_kind kind, const 
 static inline void bed_cancel(struct bed *bed, struct asked *asked)
 {
     (void)bed_do(bed, DEED_CANCEL, asked, ERR_OK);
+}
+
+/* BGSAVE: what it says at once; the line is in bed->why. */
+static inline enum err bed_save(struct bed *bed)
+{
+    (void)bed_do(bed, DEED_SAVE, NULL, ERR_OK);
+    return bed->save_err;
+}
+
+static inline struct service_images bed_images(const struct bed *bed)
+{
+    struct service_status status;
+    bed->service->ops->status(bed->service, &status);
+    return status.images;
 }
 
 /* The log can get no further segment, or can again. */

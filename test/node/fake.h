@@ -23,7 +23,9 @@ struct fake {
     struct machine base;
     struct machine_maker maker;
     bool exists, open; /* the store; the machine on it */
-    unsigned opens, closes;
+    char directory[FAKE_TEXT_BYTES];
+    enum machine_found found; /* what the store is taken for; MACHINE_MARK: what it is */
+    unsigned opens, closes, fills;
 
     struct mark applied, flushed;
     struct stamp stamp, queried_at;
@@ -46,6 +48,15 @@ struct fake {
     uint64_t foreseen; /* up to this LSN */
     unsigned foresights;
     bool low; /* what is_low() says */
+    struct fake_capture {
+        struct capture base;
+        struct mark mark; /* of what the newest flush left, when it was opened */
+        unsigned records, given;
+        char key[16];
+    } capture;
+    unsigned captures, captures_closed;
+    unsigned capture_records; /* of the next one, each of a kilobyte; 0: one, without a value */
+    int64_t capture_off;      /* its LSN is so far from what is flushed */
     unsigned reclaims;
 };
 
@@ -267,6 +278,47 @@ static inline void fake_describe(const struct machine *machine, struct buffer *o
     (void)out;
 }
 
+static inline enum err fake_facts(struct capture *base, struct capture_facts *facts,
+                                  struct why *why)
+{
+    const struct fake_capture *capture = CONTAINER_OF(base, struct fake_capture, base);
+    (void)why;
+    *facts = (struct capture_facts){.mark = capture->mark, .keys = capture->records};
+    return ERR_OK;
+}
+
+static inline enum err fake_next(struct capture *base, struct bytes *key, struct bytes *value)
+{
+    static const uint8_t kilobyte[1024];
+    struct fake_capture *capture = CONTAINER_OF(base, struct fake_capture, base);
+    bool one = capture->records == 0;
+    if (capture->given == (one ? 1 : capture->records)) return ERR_NOT_FOUND;
+    snprintf(capture->key, sizeof capture->key, "K%08u", ++capture->given);
+    *key = bytes_text(capture->key);
+    *value = bytes_of(kilobyte, one ? 0 : sizeof kilobyte);
+    return ERR_OK;
+}
+
+static inline void fake_capture_close(struct capture *base)
+{
+    const struct fake_capture *capture = CONTAINER_OF(base, struct fake_capture, base);
+    struct fake *fake = (struct fake *)((uintptr_t)capture - offsetof(struct fake, capture));
+    fake->captures_closed++;
+}
+
+static inline struct capture *fake_capture(struct machine *machine)
+{
+    static const struct capture_ops ops = {
+        .facts = fake_facts, .next = fake_next, .close = fake_capture_close};
+    struct fake *fake = fake_of(machine);
+    MUST(fake->captures == fake->captures_closed); /* one at a time */
+    fake->captures++;
+    fake->capture = (struct fake_capture){
+        .base.ops = &ops, .mark = fake->flushed, .records = fake->capture_records};
+    fake->capture.mark.lsn.at += (uint64_t)fake->capture_off;
+    return &fake->capture.base;
+}
+
 /* What was asked of it is forgotten: no done() comes any more. */
 static inline void fake_close(struct machine *machine)
 {
@@ -276,7 +328,41 @@ static inline void fake_close(struct machine *machine)
     fake->closes++;
     fake->warm_count = 0;
     fake->flush = NULL;
+    MUST(fake->captures == fake->captures_closed);
     args_release(&fake->args);
+}
+
+/* There is one store; a new one takes the place of the old. */
+static inline void fake_make(struct fake *fake, const char *directory, struct history history)
+{
+    MUST(strlen(directory) < sizeof fake->directory);
+    strcpy(fake->directory, directory);
+    fake->exists = true;
+    fake->found = MACHINE_MARK;
+    fake->flushed = (struct mark){.history = history};
+    memset(fake->flushed_keys, 0, sizeof fake->flushed_keys);
+}
+
+/* Its records mean nothing here; that they read to their end does. */
+static inline enum err fake_fill(struct machine_maker *maker, const char *directory,
+                                 const struct machine_fill *fill, struct why *why)
+{
+    struct fake *fake = CONTAINER_OF(maker, struct fake, maker);
+    struct bytes key, value;
+    enum err err;
+    fake->fills++;
+    do err = fill->records->next(fill->records, &key, &value, why);
+    while (err == ERR_OK);
+    if (err != ERR_NOT_FOUND) return err;
+    fake_make(fake, directory, fill->history);
+    fake->flushed = fill->mark;
+    return ERR_OK;
+}
+
+static inline void fake_let_go(struct machine_maker *maker, struct machine *machine)
+{
+    (void)maker;
+    machine->ops->close(machine);
 }
 
 static inline enum err fake_open(struct machine_maker *maker, const char *directory, bool create,
@@ -293,6 +379,7 @@ static inline enum err fake_open(struct machine_maker *maker, const char *direct
         .unflushed_bytes = fake_unflushed,
         .unflushed_records = fake_unflushed_records,
         .flush = fake_flush,
+        .capture = fake_capture,
         .due = fake_due,
         .tidy = fake_tidy,
         .reclaim = fake_reclaim,
@@ -303,12 +390,15 @@ static inline enum err fake_open(struct machine_maker *maker, const char *direct
         .close = fake_close,
     };
     struct fake *fake = CONTAINER_OF(maker, struct fake, maker);
-    (void)directory;
     *machine = NULL;
-    if (!fake->exists && !create) return why_fail(why, ERR_NOT_FOUND, "no store");
     MUST(!fake->open);
-    if (!fake->exists) fake->flushed = (struct mark){.history = history};
-    fake->exists = fake->open = true;
+    bool there = fake->exists && strcmp(fake->directory, directory) == 0;
+    maker->found = there ? fake->found : MACHINE_ABSENT;
+    if (!there && !create) return why_fail(why, ERR_NOT_FOUND, "no store");
+    if (there && maker->found != MACHINE_MARK) return why_fail(why, ERR_CORRUPT, "told so");
+    if (!there) fake_make(fake, directory, history);
+    maker->found = fake->flushed.lsn.at == 0 ? MACHINE_EMPTY : MACHINE_MARK;
+    fake->open = true;
     fake->opens++;
     fake->base.ops = &ops;
     fake->applied = fake->flushed;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The start: what is replayed and when, what the gate refuses, and what a crash or an error in the
  * middle leaves behind. */
+#include "node/internal.h"
+#include "snapshot/image.h"
 #include "test/node/bed.h"
 
 static void push(struct bed *bed, unsigned times)
@@ -197,7 +199,8 @@ TEST(node_gate, refuses_a_log_that_no_longer_begins_at_one_without_its_store)
     struct bed bed;
     trimmed(&bed);
     bed.fake.exists = false;
-    expect_refusal(&bed, ERR_REFUSED, "is gone and the log no longer begins at 1");
+    expect_refusal(&bed, ERR_REFUSED, "is gone, the log begins at LSN");
+    assert_non_null(strstr(bed.why.text, "no_image"));
     bed_release(&bed);
 }
 
@@ -206,9 +209,8 @@ TEST(node_gate, makes_a_lost_store_anew_from_a_log_that_begins_at_one)
     struct bed bed;
     stopped(&bed);
     bed.fake.exists = false;
-    memset(bed.fake.keys, 0, sizeof bed.fake.keys);
-    memset(bed.fake.flushed_keys, 0, sizeof bed.fake.flushed_keys);
     expect_start(&bed);
+    assert_string_equal(bed.fake.directory, "data/keys/store-2");
     expect_elements(&bed, ":5");
     bed_close(&bed);
 }
@@ -236,8 +238,8 @@ TEST(node_gate, refuses_a_store_without_its_log)
 {
     struct bed bed;
     stopped(&bed);
-    unlink_below(&bed, "data/keys/log/");
-    expect_refusal(&bed, ERR_REFUSED, "its log in data/keys/log is gone");
+    unlink_below(&bed, "data/keys/log-1/");
+    expect_refusal(&bed, ERR_REFUSED, "the log in data/keys/log-1 is gone (log_missing)");
     bed_release(&bed);
 }
 
@@ -258,6 +260,209 @@ TEST(node_gate, refuses_a_log_of_another_history_than_the_identity_file)
     buffer_release(&identity);
     bed_release(&bed);
     bed_release(&other);
+}
+
+TEST(node_gate, makes_a_store_in_doubt_anew_and_refuses_when_nothing_leads_to_it)
+{
+    static const struct {
+        enum machine_found found;
+        const char *reason;
+    } doubts[] = {{MACHINE_NO_MARK, "no_mark"},
+                  {MACHINE_BAD_MARK, "bad_mark"},
+                  {MACHINE_UNREADABLE, "read_error"},
+                  {MACHINE_LATER, "no_reader"}};
+    for (size_t i = 0; i < sizeof doubts / sizeof doubts[0]; i++) {
+        struct bed bed;
+        stopped(&bed);
+        bed.fake.found = doubts[i].found;
+        expect_start(&bed);
+        struct service_status status;
+        bed.service->ops->status(bed.service, &status);
+        assert_string_equal(status.start_outcome, "fallback");
+        assert_string_equal(status.start_reason, doubts[i].reason);
+        assert_string_equal(status.shard, "keys");
+        expect_elements(&bed, ":5");
+        bed_close(&bed);
+        trimmed(&bed);
+        bed.fake.found = doubts[i].found;
+        expect_refusal(&bed, ERR_CORRUPT, "no_image");
+        bed_release(&bed);
+    }
+}
+
+/* --- Images --- */
+
+/* The mark of the log's entry at this LSN. */
+static struct mark mark_at(struct bed *bed, uint64_t lsn)
+{
+    struct log_reader *reader = NULL;
+    struct entry entry;
+    struct disk *disk = sim_node_world(bed->sim)->disk;
+    assert_int_equal(log_reader_open(&reader, disk, "data/keys/log-1", (struct lsn){lsn}, NULL),
+                     ERR_OK);
+    assert_int_equal(log_reader_next(reader, &entry, NULL), ERR_OK);
+    struct mark mark = {bed->node->site.pointer.history, entry.epoch, entry.lsn, entry.lineage};
+    log_reader_close(reader);
+    return mark;
+}
+
+/* An image of one record; with `flip` its body is not what was written. */
+static void put_image(struct bed *bed, const struct mark *mark, bool flip)
+{
+    struct image_facts facts = {.cluster = bed->node->site.identity.cluster, .mark = *mark};
+    struct image_chain chain;
+    struct buffer image, chunk;
+    buffer_init(&image);
+    buffer_init(&chunk);
+    image_begin(&image, &facts, &chain);
+    image_chunk_begin(&chunk);
+    image_chunk_add(&chunk, bytes_text("K"), bytes_text("value"));
+    image_chunk_seal(&chunk, 1, &chain);
+    if (flip) chunk.data[chunk.size - 1] ^= 1;
+    buffer_append(&image, buffer_bytes(&chunk));
+    image_end(&image, &facts, &chain);
+    char name[IMAGE_NAME_BYTES], path[64];
+    image_name_format(mark->lsn, true, name);
+    snprintf(path, sizeof path, "data/keys/images/%s", name);
+    sim_disk_put(sim_node_disk(bed->sim), path, buffer_bytes(&image));
+    buffer_release(&image);
+    buffer_release(&chunk);
+}
+
+static const char *outcome_of(struct bed *bed)
+{
+    struct service_status status;
+    bed->service->ops->status(bed->service, &status);
+    return status.start_outcome;
+}
+
+TEST(node_gate, an_image_that_is_ahead_of_the_store_is_installed_and_the_rest_replayed)
+{
+    struct bed bed;
+    bed_open(&bed);
+    push(&bed, 5);
+    struct mark mark = mark_at(&bed, 4);
+    put_image(&bed, &mark, false);
+    sim_node_crash(bed.sim, (struct sim_cut){SIM_KEEP_ALL, 0});
+    bed.fake.applied_words[0] = 0;
+    expect_start(&bed);
+    assert_string_equal(outcome_of(&bed), "fallback"); /* nothing was ever flushed */
+    assert_string_equal(bed.fake.directory, "data/keys/store-2");
+    assert_string_equal(bed.fake.applied_words, "lpush lpush epoch");
+    bed_close(&bed);
+}
+
+TEST(node_gate, a_flawed_image_leaves_the_store_that_is_there)
+{
+    struct bed bed;
+    bed_open(&bed);
+    push(&bed, 5);
+    struct mark mark = mark_at(&bed, 4);
+    put_image(&bed, &mark, true);
+    sim_node_crash(bed.sim, (struct sim_cut){SIM_KEEP_ALL, 0});
+    expect_start(&bed);
+    assert_int_equal(bed.fake.fills, 1);
+    assert_string_equal(outcome_of(&bed), "skip");
+    assert_string_equal(bed.fake.directory, "data/keys/store-1");
+    expect_elements(&bed, ":5");
+    bed_close(&bed);
+}
+
+TEST(node_gate, a_flawed_image_is_passed_over_for_an_older_one)
+{
+    struct bed bed;
+    bed_open(&bed);
+    push(&bed, 5);
+    struct mark newer = mark_at(&bed, 5), older = mark_at(&bed, 3);
+    put_image(&bed, &newer, true);
+    put_image(&bed, &older, false);
+    sim_node_crash(bed.sim, (struct sim_cut){SIM_KEEP_ALL, 0});
+    bed.fake.applied_words[0] = 0;
+    expect_start(&bed);
+    assert_int_equal(bed.fake.fills, 2);
+    assert_string_equal(bed.fake.applied_words, "lpush lpush lpush epoch");
+    bed_close(&bed);
+}
+
+/* --- What is reported --- */
+
+struct ear {
+    struct sim_reader reader;
+    unsigned lines;
+    char last[512];
+};
+
+static void hear(struct sim_reader *reader, const char *line)
+{
+    struct ear *ear = CONTAINER_OF(reader, struct ear, reader);
+    if (strstr(line, " node ready ") == NULL) return;
+    ear->lines++;
+    snprintf(ear->last, sizeof ear->last, "%s", line);
+}
+
+TEST(node_start, gate_reports_after_success_only)
+{
+    struct bed bed;
+    struct ear ear = {.reader.line = hear};
+    stopped(&bed);
+    sim_world_read(bed.world, &ear.reader);
+    assert_true(sim_node_start(bed.sim));
+    assert_int_equal(ear.lines, 0); /* the gate is passed, the epoch is not open */
+    bed_settle(&bed);
+    assert_int_equal(ear.lines, 1);
+    assert_non_null(strstr(ear.last, "shard=keys outcome=skip reason=none store="));
+    bed_stop(&bed);
+    bed.fake.flushed.lsn.at += 2;
+    expect_refusal(&bed, ERR_REFUSED, "log_ends_before_store");
+    assert_int_equal(ear.lines, 1);
+    bed.fake.flushed.lsn.at -= 2;
+    struct sim_fault fault = {.ops = 1u << DISK_WRITE_SYNC, .hits = 1};
+    (void)sim_disk_fault(sim_node_disk(bed.sim), &fault);
+    assert_false(sim_node_start(bed.sim)); /* behind the gate */
+    assert_int_equal(ear.lines, 1);
+    sim_disk_unfault(sim_node_disk(bed.sim), 0);
+    expect_start(&bed);
+    assert_int_equal(ear.lines, 2);
+    bed_close(&bed);
+}
+
+TEST(node_start, gap_is_absolute)
+{
+    struct node node = {.start = {.store.lsn = {4}, .epoch_lsn = {11}}};
+    assert_int_equal(node_start_gap(&node), 6);
+    node.start.store.lsn.at = 13;
+    assert_int_equal(node_start_gap(&node), 3);
+    node.start.store.lsn.at = 10;
+    assert_int_equal(node_start_gap(&node), 0);
+    struct bed bed;
+    bed_open(&bed);
+    push(&bed, 5);
+    sim_node_crash(bed.sim, (struct sim_cut){SIM_KEEP_ALL, 0});
+    expect_start(&bed);
+    struct service_status status;
+    bed.service->ops->status(bed.service, &status);
+    assert_int_equal(status.start_gap_entries, 6);
+    assert_int_equal(status.start_replayed_entries, 6);
+    bed_close(&bed);
+}
+
+/* Nothing but the epochs of its own starts. */
+TEST(node_start, idle_shard_with_clock_entries_only_still_skips)
+{
+    struct bed bed;
+    bed_open(&bed);
+    for (unsigned life = 0; life < 6; life++) {
+        bed_run(&bed, 3 * SIM_SECOND);
+        if (life % 2 == 0) bed_stop(&bed);
+        else sim_node_crash(bed.sim, (struct sim_cut){SIM_KEEP_NOTHING, 0});
+        expect_start(&bed);
+        struct service_status status;
+        bed.service->ops->status(bed.service, &status);
+        assert_string_equal(status.start_outcome, "skip");
+        if (life % 2 == 0) assert_int_equal(status.start_replayed_entries, 0);
+        assert_string_equal(bed.fake.directory, "data/keys/store-1");
+    }
+    bed_close(&bed);
 }
 
 /* --- Half-way --- */

@@ -337,6 +337,47 @@ TEST(real_disk, a_refused_direct_write_falls_back_and_is_still_synced)
     end(&test);
 }
 
+/* A file that is only read may lie where direct access is refused, whatever the log asks for; and
+ * the method that is told is the log's. */
+TEST(real_disk, direct_is_only_a_wish_of_who_only_reads)
+{
+    struct disk_test test;
+    begin_on(&test, "/tmp", REAL_LOG_SYNC_DIRECT);
+    struct disk_real *real = CONTAINER_OF(test.disk, struct disk_real, disk);
+    struct disk_request open = {
+        .op = DISK_OPEN, .path = "/proc/version", .direct = true, .read_only = true};
+    assert_int_equal(disk_run(test.disk, &open), ERR_OK);
+    assert_false(atomic_load(&open.file->direct)); /* refused there */
+    assert_true(atomic_load(&real->opened_direct));
+    uint8_t *data = memory_aligned(DISK_SECTOR_BYTES, DISK_SECTOR_BYTES);
+    struct disk_request read = {
+        .op = DISK_READ, .file = open.file, .data = data, .size = DISK_SECTOR_BYTES};
+    assert_int_equal(disk_run(test.disk, &read), ERR_OK);
+    assert_memory_equal(data, "Linux", 5);
+    close_file(&test, open.file);
+    memory_free(data);
+    end(&test);
+}
+
+/* A file system that takes the flag and refuses the read. */
+TEST(real_disk, a_refused_direct_read_falls_back_whatever_the_log_asks_for)
+{
+    struct disk_test test;
+    begin_on(&test, "/tmp", REAL_LOG_SYNC_DIRECT);
+    struct disk_real *real = CONTAINER_OF(test.disk, struct disk_real, disk);
+    struct disk_file *file = open_file(&test, DISK_CREATE, "image", false);
+    close_file(&test, file);
+    struct disk_request open = {.op = DISK_OPEN,
+                                .path = place_path(&test.place, "image"),
+                                .direct = true,
+                                .read_only = true};
+    assert_int_equal(disk_run(test.disk, &open), ERR_OK);
+    if (atomic_load(&open.file->direct)) assert_true(disk_real_fall_back(real, open.file));
+    assert_true(atomic_load(&real->opened_direct));
+    close_file(&test, open.file);
+    end(&test);
+}
+
 TEST(real_disk, a_failed_sync_is_an_error_and_the_file_never_counts_as_synced_again)
 {
     for (int lack_of_space = 0; lack_of_space < 2; lack_of_space++) {

@@ -413,6 +413,9 @@ TEST(sim_store, a_store_is_opened_once_at_a_time_and_made_only_when_asked)
     store_close(&bench, store);
     bench_cut(&bench, SIM_KEEP_NOTHING, 0); /* its directory is durable */
     assert_int_equal(stores->ops->open(stores, "s", false, 1, &store, NULL), ERR_OK);
+    store_close(&bench, store);
+    assert_int_equal(bench_path(&bench, DISK_REMOVE, "s"), ERR_OK); /* with all that is in it */
+    assert_int_equal(stores->ops->open(stores, "s", false, 1, &store, NULL), ERR_NOT_FOUND);
     bench_close(&bench);
 }
 

@@ -67,17 +67,43 @@ static void section_memory(const struct info *info)
                          used, (double)used / 1048576.0, used, info->status.memory_bytes);
 }
 
+/* Of the image under way. */
+static void describe_saving(const struct info *info)
+{
+    const struct service_images *images = &info->status.images;
+    if (images->began_us == 0) return;
+    uint64_t us = clock_now_us(info->face->options.clock) - images->began_us;
+    uint64_t done = images->bytes_done, all = images->bytes_expected;
+    uint64_t percent = all == 0 ? 0 : done * 100 / all;
+    uint64_t rate = us == 0 ? 0 : done * 1000000 / us;
+    buffer_append_format(info->out,
+                         "image_progress_percent:%" PRIu64 "\r\nimage_bytes_per_second:%" PRIu64
+                         "\r\nimage_seconds_left:%" PRIu64 "\r\n",
+                         percent > 99 ? 99 : percent, rate,
+                         rate == 0 || all < done ? 0 : (all - done) / rate);
+}
+
 static void section_persistence(const struct info *info)
 {
     const struct service_status *status = &info->status;
+    const struct service_images *images = &status->images;
+    uint64_t now_us = clock_now_us(info->face->options.clock);
     buffer_append_format(
         info->out,
         "loading:0\r\nasync_loading:0\r\nrdb_changes_since_last_save:%" PRIu64
-        "\r\nrdb_bgsave_in_progress:0\r\nrdb_last_save_time:0\r\n"
-        "rdb_last_bgsave_status:ok\r\naof_enabled:1\r\naof_rewrite_in_progress:0\r\n"
-        "aof_last_write_status:%s\r\naof_current_size:%" PRIu64 "\r\n",
-        status->applied.at - status->flushed.at, status->low_space ? "err" : "ok",
-        status->log_bytes);
+        "\r\nrdb_bgsave_in_progress:%d\r\nrdb_last_save_time:%" PRIu64
+        "\r\nrdb_last_bgsave_status:%s\r\nrdb_last_bgsave_time_sec:%" PRId64
+        "\r\nrdb_current_bgsave_time_sec:%" PRId64
+        "\r\naof_enabled:1\r\naof_rewrite_in_progress:0\r\n"
+        "aof_last_write_status:%s\r\naof_current_size:%" PRIu64 "\r\nimage_lsn:%" PRIu64
+        "\r\nimage_bytes:%" PRIu64 "\r\nimages:%" PRIu64 "\r\nimages_bad:%" PRIu64
+        "\r\nimage_last_scrub_time:%" PRIu64 "\r\n",
+        images->changes, images->saving ? 1 : 0, images->saved_s, images->failed ? "err" : "ok",
+        images->took_us == 0 ? INT64_C(-1) : (int64_t)(images->took_us / 1000000),
+        images->began_us == 0 ? INT64_C(-1) : (int64_t)((now_us - images->began_us) / 1000000),
+        status->low_space ? "err" : "ok", status->log_bytes, images->lsn.at, images->bytes,
+        images->images, images->bad, images->checked_s);
+    describe_saving(info);
 }
 
 static void section_stats(const struct info *info)
@@ -173,17 +199,20 @@ static void section_tidemark(const struct info *info)
     buffer_append_format(
         info->out,
         "\r\nepoch:%" PRIu64 ".%" PRIu64 "\r\nmode:%s\r\ndurability:%s\r\nstart_outcome:%s\r\n"
-        "start_gap_entries:%" PRIu64 "\r\nstart_us:%" PRIu64 "\r\nlog_bytes:%" PRIu64
-        "\r\nunflushed_bytes:%" PRIu64 "\r\nlog_batches:%" PRIu64 "\r\nlog_entries:%" PRIu64
-        "\r\nlog_syncs:%" PRIu64 "\r\nlog_sync_us_mean:%" PRIu64 "\r\nlog_sync_us_last:%" PRIu64
-        "\r\nlog_sync_us_worst:%" PRIu64 "\r\nlog_sync_method:%s\r\nlog_sync_place:%s"
+        "start_reason:%s\r\nstart_gap_entries:%" PRIu64 "\r\nstart_us:%" PRIu64
+        "\r\nlog_bytes:%" PRIu64 "\r\nunflushed_bytes:%" PRIu64 "\r\nlog_batches:%" PRIu64
+        "\r\nlog_entries:%" PRIu64 "\r\nlog_syncs:%" PRIu64 "\r\nlog_sync_us_mean:%" PRIu64
+        "\r\nlog_sync_us_last:%" PRIu64 "\r\nlog_sync_us_worst:%" PRIu64
+        "\r\nlog_sync_us_p50:%" PRIu64 "\r\nlog_sync_us_p99:%" PRIu64
+        "\r\nlog_sync_method:%s\r\nlog_sync_place:%s"
         "\r\ncalls_in_order:%" PRIu64 "\r\nlow_space:%d\r\nclock_jump_ms:%" PRId64 "\r\n",
         status->mark.epoch.number, status->mark.epoch.copy, status->mode,
         durabilities[config_enum(info->face->options.config, CONFIG_DURABILITY)],
-        status->start_outcome, status->start_gap_entries, status->start_us, status->log_bytes,
-        status->unflushed_bytes, status->batches, status->entries, status->syncs, mean,
-        status->sync_us_last, status->sync_us_worst, method, place, status->calls_waiting,
-        status->low_space ? 1 : 0, status->clock_jump_ms);
+        status->start_outcome, status->start_reason, status->start_gap_entries, status->start_us,
+        status->log_bytes, status->unflushed_bytes, status->batches, status->entries, status->syncs,
+        mean, status->sync_us_last, status->sync_us_worst,
+        histogram_quantile(status->sync_us, 50, 100), histogram_quantile(status->sync_us, 99, 100),
+        method, place, status->calls_waiting, status->low_space ? 1 : 0, status->clock_jump_ms);
 }
 
 enum { SECTION_DEFAULT = 1, SECTION_ALL = 2 };

@@ -202,37 +202,70 @@ void face_WAITAOF(struct client *client, const struct args *args)
     later_begin(client, waitaof_step, WAIT_STEP_US, until_us);
 }
 
-/* --- Redis's own persistence --- */
+/* --- Images, under the names that Redis has for its dumps --- */
 
-static void refuse_saving(struct client *client, const char *name)
+static void read_images(const struct client *client, struct service_images *images)
 {
-    reply_errorf(client_reply(client),
-                 "ERR %s is not offered by this version: every acked write is in the log already",
-                 name);
+    struct service *service = client->face->options.service;
+    struct service_status status;
+    service->ops->status(service, &status);
+    *images = status.images;
 }
 
+static bool begin_image(struct client *client)
+{
+    struct service *service = client->face->options.service;
+    struct why why;
+    if (service->ops->save(service, &why) == ERR_OK) return true;
+    reply_errorf(client_reply(client), "ERR %s", why.text);
+    return false;
+}
+
+/* `until_us` holds how many attempts had ended when it began. */
+static bool save_step(struct client *client)
+{
+    struct service_images images;
+    read_images(client, &images);
+    if (images.ended == client->later.until_us) return false;
+    struct reply *reply = later_reply(client);
+    if (images.failed) reply_errorf(reply, "ERR the image was not saved: %s", images.why.text);
+    else reply->ops->simple(reply, "OK");
+    later_done(client);
+    return true;
+}
+
+/* Answers when the image is durable. Everyone else is served meanwhile. */
 void face_SAVE(struct client *client, const struct args *args)
 {
     (void)args;
-    refuse_saving(client, "SAVE");
+    struct service_images images;
+    read_images(client, &images);
+    if (begin_image(client)) later_begin(client, save_step, WAIT_STEP_US, images.ended);
 }
 
+/* BGSAVE [SCHEDULE]. There is never anything else to wait for. */
 void face_BGSAVE(struct client *client, const struct args *args)
 {
-    (void)args;
-    refuse_saving(client, "BGSAVE");
+    if (args->count > 2 || (args->count == 2 && !bytes_is_word(args->at[1], "schedule"))) {
+        answer_error(client, "ERR syntax error");
+    } else if (begin_image(client)) {
+        client_reply(client)->ops->simple(client_reply(client), "Background saving started");
+    }
 }
 
 void face_BGREWRITEAOF(struct client *client, const struct args *args)
 {
     (void)args;
-    refuse_saving(client, "BGREWRITEAOF");
+    answer_error(client, "ERR BGREWRITEAOF is not offered by this version: the log trims itself");
 }
 
+/* 0: there is no image. */
 void face_LASTSAVE(struct client *client, const struct args *args)
 {
     (void)args;
-    refuse_saving(client, "LASTSAVE");
+    struct service_images images;
+    read_images(client, &images);
+    client_reply(client)->ops->integer(client_reply(client), (int64_t)images.saved_s);
 }
 
 /* SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] | ABORT. Every way loses nothing that was answered. */

@@ -20,6 +20,7 @@ struct fake_service {
     struct watch *watch; /* the last one */
     struct service_listener *listener;
     struct service_status status;
+    struct histogram sync_us;
     bool expiry;
 };
 
@@ -107,7 +108,9 @@ static void fake_listen_to(struct service *service, struct service_listener *lis
 
 static void fake_status(struct service *service, struct service_status *out)
 {
-    *out = CONTAINER_OF(service, struct fake_service, base)->status;
+    struct fake_service *fake = CONTAINER_OF(service, struct fake_service, base);
+    *out = fake->status;
+    out->sync_us = &fake->sync_us;
 }
 
 static void fake_describe(struct service *service, struct buffer *out)
@@ -121,6 +124,15 @@ static void fake_set_expiry(struct service *service, bool on)
     CONTAINER_OF(service, struct fake_service, base)->expiry = on;
 }
 
+static enum err fake_save(struct service *service, struct why *why)
+{
+    struct fake_service *fake = CONTAINER_OF(service, struct fake_service, base);
+    if (fake->status.images.saving)
+        return why_fail(why, ERR_EXISTS, "Background save already in progress");
+    fake->status.images.saving = true;
+    return ERR_OK;
+}
+
 static void TEST_UNUSED fake_service_init(struct fake_service *fake)
 {
     static const struct service_ops ops = {.submit = fake_submit,
@@ -132,9 +144,11 @@ static void TEST_UNUSED fake_service_init(struct fake_service *fake)
                                            .listen = fake_listen_to,
                                            .status = fake_status,
                                            .describe = fake_describe,
-                                           .set_expiry = fake_set_expiry};
+                                           .set_expiry = fake_set_expiry,
+                                           .save = fake_save};
     *fake = (struct fake_service){.base.ops = &ops, .expiry = true};
-    fake->status = (struct service_status){.mode = "local", .start_outcome = "fresh"};
+    fake->status = (struct service_status){
+        .mode = "local", .start_outcome = "fresh", .start_reason = ""};
     list_init(&fake->calls);
     buffer_init(&fake->log);
 }

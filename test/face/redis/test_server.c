@@ -50,6 +50,43 @@ TEST(face_redis_server, hello_and_ping_answer_as_redis_does)
     harness_close(h);
 }
 
+TEST(face_redis_server, an_image_is_saved_once_at_a_time)
+{
+    struct harness *h = harness_open("");
+    struct stream *a = harness_connect(h);
+    ask(h, a, "LASTSAVE\r\n", ":0\r\n");
+    ask(h, a, "BGSAVE now\r\n", "-ERR syntax error\r\n");
+    ask(h, a, "BGSAVE\r\n", "+Background saving started\r\n");
+    ask(h, a, "BGSAVE SCHEDULE\r\nSAVE\r\n",
+        "-ERR Background save already in progress\r\n"
+        "-ERR Background save already in progress\r\n");
+    harness_close(h);
+}
+
+TEST(face_redis_server, save_answers_when_the_image_is_durable_or_with_the_reason)
+{
+    struct harness *h = harness_open("");
+    struct stream *a = harness_connect(h), *b = harness_connect(h);
+    struct service_images *images = &h->service.status.images;
+    for (unsigned way = 0; way < 2; way++) {
+        ask(h, a, "SAVE\r\nPING\r\n", "");
+        ask(h, b, "PING\r\n", "+PONG\r\n"); /* nobody else waits */
+        fake_clock_pass(&h->clock, 500000);
+        expect_got(a, "");
+        images->saving = false;
+        images->ended++;
+        images->failed = way == 1;
+        (void)why_fail(&images->why, ERR_SPACE, "no room");
+        fake_clock_pass(&h->clock, 20000);
+        expect_got(a, way == 0 ? "+OK\r\n+PONG\r\n"
+                               : "-ERR the image was not saved: no room\r\n+PONG\r\n");
+    }
+    images->saved_s = 1700000000;
+    ask(h, a, "LASTSAVE\r\n", ":1700000000\r\n");
+    ask(h, a, "MULTI\r\nSAVE\r\n", "+OK\r\n-ERR Command not allowed inside a transaction\r\n");
+    harness_close(h);
+}
+
 TEST(face_redis_server, what_this_version_does_not_offer_is_refused_by_name)
 {
     struct harness *h = harness_open("");
@@ -62,11 +99,8 @@ TEST(face_redis_server, what_this_version_does_not_offer_is_refused_by_name)
         harness_send(h, a, "\r\n");
         expect_start(a, "-ERR ");
     }
-    ask(h, a, "BGSAVE\r\n",
-        "-ERR BGSAVE is not offered by this version: every acked write is in the log already\r\n");
-    ask(h, a, "LASTSAVE\r\n",
-        "-ERR LASTSAVE is not offered by this version: every acked write is in the log "
-        "already\r\n");
+    ask(h, a, "BGREWRITEAOF\r\n",
+        "-ERR BGREWRITEAOF is not offered by this version: the log trims itself\r\n");
     ask(h, a, "FAILOVER\r\n",
         "-ERR FAILOVER is not offered by this version: it keeps one copy\r\n");
     ask(h, a, "ROLE\r\n", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
@@ -344,9 +378,51 @@ TEST(face_redis_server, info_tells_what_a_sync_of_the_log_took)
     h->service.status.sync_us_total = 4000;
     h->service.status.sync_us_last = 700;
     h->service.status.sync_us_worst = 2500;
+    histogram_add(&h->service.sync_us, 400, 3);
+    histogram_add(&h->service.sync_us, 2500, 1);
     harness_send(h, a, "INFO tidemark\r\n");
     assert_int_equal(count_of(a, "\r\nlog_syncs:4\r\nlog_sync_us_mean:1000\r\n"
-                                 "log_sync_us_last:700\r\nlog_sync_us_worst:2500\r\n"),
+                                 "log_sync_us_last:700\r\nlog_sync_us_worst:2500\r\n"
+                                 "log_sync_us_p50:448\r\nlog_sync_us_p99:2560\r\n"),
+                     1);
+    harness_close(h);
+}
+
+TEST(face_redis_server, info_tells_of_images_as_clients_of_redis_expect)
+{
+    struct harness *h = harness_open("");
+    struct stream *a = harness_connect(h);
+    fake_clock_pass(&h->clock, 5000000);
+    h->service.status.images = (struct service_images){.saving = true,
+                                                       .failed = true,
+                                                       .images = 2,
+                                                       .bad = 1,
+                                                       .checked_s = 1700000001,
+                                                       .changes = 12,
+                                                       .lsn = {77},
+                                                       .saved_s = 1700000000,
+                                                       .bytes = 4096,
+                                                       .took_us = 3500000,
+                                                       .bytes_done = 300,
+                                                       .bytes_expected = 1200};
+    h->service.status.images.began_us = clock_now_us(&h->clock.base) - 2000000;
+    harness_send(h, a, "INFO persistence\r\n");
+    assert_int_equal(count_of(a,
+                              "\r\nrdb_changes_since_last_save:12\r\nrdb_bgsave_in_progress:1\r\n"
+                              "rdb_last_save_time:1700000000\r\nrdb_last_bgsave_status:err\r\n"
+                              "rdb_last_bgsave_time_sec:3\r\nrdb_current_bgsave_time_sec:2\r\n"),
+                     1);
+    harness_send(h, a, "INFO persistence\r\n");
+    assert_int_equal(count_of(a, "\r\nimage_lsn:77\r\nimage_bytes:4096\r\nimages:2\r\n"
+                                 "images_bad:1\r\nimage_last_scrub_time:1700000001\r\n"
+                                 "image_progress_percent:25\r\nimage_bytes_per_second:150\r\n"
+                                 "image_seconds_left:6\r\n"),
+                     1);
+    h->service.status.images = (struct service_images){.lsn = {0}};
+    harness_send(h, a, "INFO persistence\r\n");
+    assert_int_equal(count_of(a, "\r\nrdb_last_bgsave_status:ok\r\n"
+                                 "rdb_last_bgsave_time_sec:-1\r\n"
+                                 "rdb_current_bgsave_time_sec:-1\r\n"),
                      1);
     harness_close(h);
 }

@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* identity: the small text file that says whose data a directory holds. */
-#ifndef NODE_IDENTITY_H
-#define NODE_IDENTITY_H
+#ifndef SITE_IDENTITY_H
+#define SITE_IDENTITY_H
 
-#include "base/err.h"
-#include "base/mark.h"
-#include "base/must.h"
-#include "seam/disk.h"
-#include "seam/entropy.h"
-
-struct identity {
-    uint64_t cluster;       /* drawn at random when the directory is made */
-    uint64_t copy;          /* this copy's id, likewise */
-    struct history history; /* of the keys shard when it was made */
-};
+#include "site/site.h"
 
 /* Reads `directory`/identity, or makes it in a directory that is absent or empty (*made is set).
  * ERR_REFUSED: files of ours without their identity, or files that are not ours; ERR_CORRUPT: it
- * does not read. Blocks. */
+ * does not read. */
 MUST_USE enum err identity_open(struct disk *disk, struct entropy *entropy, const char *directory,
                                 struct identity *identity, bool *made, struct why *why);
 /* Only reads. ERR_NOT_FOUND: the directory is empty, one may be made there; else as identity_open.
@@ -27,5 +17,8 @@ MUST_USE enum err identity_probe(struct disk *disk, const char *directory,
 /* Only reads. ERR_NOT_FOUND: no such file. */
 MUST_USE enum err identity_read(struct disk *disk, const char *directory, struct identity *identity,
                                 struct why *why);
+/* Replaces it. */
+MUST_USE enum err identity_write(struct disk *disk, const char *directory,
+                                 const struct identity *identity, struct why *why);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The identity file: made once, read ever after, and refused where it is missing or damaged. */
-#include "node/identity.h"
+#include "site/identity.h"
 
 #include <string.h>
 
@@ -20,7 +20,7 @@ static struct bench bench_with_directory(void)
     return bench;
 }
 
-TEST(node_identity, is_made_in_an_empty_directory_and_read_from_then_on)
+TEST(site_identity, is_made_in_an_empty_directory_and_read_from_then_on)
 {
     struct bench bench = bench_with_directory();
     struct identity made_one, read_one, only_read;
@@ -39,7 +39,7 @@ TEST(node_identity, is_made_in_an_empty_directory_and_read_from_then_on)
     bench_close(&bench);
 }
 
-TEST(node_identity, leftovers_of_a_start_that_was_cut_off_do_not_stand_in_the_way)
+TEST(site_identity, leftovers_of_a_start_that_was_cut_off_do_not_stand_in_the_way)
 {
     struct bench bench = bench_with_directory();
     sim_disk_put(bench.hands, "data/identity.tmp", bytes_text("tidemark 1\nclus"));
@@ -52,7 +52,7 @@ TEST(node_identity, leftovers_of_a_start_that_was_cut_off_do_not_stand_in_the_wa
     bench_close(&bench);
 }
 
-TEST(node_identity, a_directory_with_other_files_and_no_identity_is_refused_and_left_alone)
+TEST(site_identity, a_directory_with_other_files_and_no_identity_is_refused_and_left_alone)
 {
     static const char *const names[] = {"data/keys", "data/notes.txt", "data/dump.rdb"};
     for (size_t i = 0; i < 3; i++) {
@@ -70,7 +70,7 @@ TEST(node_identity, a_directory_with_other_files_and_no_identity_is_refused_and_
     }
 }
 
-TEST(node_identity, every_flipped_bit_and_every_cut_is_noticed)
+TEST(site_identity, every_flipped_bit_and_every_cut_is_noticed)
 {
     struct bench bench = bench_with_directory();
     struct identity identity;
@@ -99,7 +99,7 @@ TEST(node_identity, every_flipped_bit_and_every_cut_is_noticed)
     bench_close(&bench);
 }
 
-TEST(node_identity, a_later_format_is_refused_and_not_called_damaged)
+TEST(site_identity, a_later_format_is_refused_and_not_called_damaged)
 {
     struct bench bench = bench_with_directory();
     sim_disk_put(bench.hands, "data/identity", bytes_text("tidemark 2\nsomething else\n"));
@@ -111,7 +111,7 @@ TEST(node_identity, a_later_format_is_refused_and_not_called_damaged)
     bench_close(&bench);
 }
 
-TEST(node_identity, an_error_at_any_operation_is_reported_and_the_next_try_succeeds)
+TEST(site_identity, an_error_at_any_operation_is_reported_and_the_next_try_succeeds)
 {
     bool hit = true;
     for (uint64_t at = 0; hit; at++) {
@@ -165,7 +165,7 @@ static struct sim_node *maker_open(struct maker *maker, struct sim_world *world)
     return node;
 }
 
-TEST(node_identity, a_crash_at_any_operation_leaves_the_same_identity_or_none)
+TEST(site_identity, a_crash_at_any_operation_leaves_the_same_identity_or_none)
 {
     struct maker maker;
     struct sim_world *world = sim_world_open(1);
@@ -196,7 +196,7 @@ TEST(node_identity, a_crash_at_any_operation_leaves_the_same_identity_or_none)
 }
 
 /* Found by simulation: the power took a name that a start before had only seen. */
-TEST(node_identity, one_whose_name_could_not_be_synced_is_written_again_before_it_is_used)
+TEST(site_identity, one_whose_name_could_not_be_synced_is_written_again_before_it_is_used)
 {
     struct bench bench = bench_with_directory();
     struct identity first, second, third;

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* site: a data directory: whose it is, and which log and which store in it count.
+ *
+ *   DIR/lock             held by the process that uses it
+ *   DIR/identity         cluster and copy, and whether a first start was finished
+ *   DIR/keys/current     the pointer: which log, which store, of which history
+ *   DIR/keys/log-N/      logs and stores; those that the pointer does not name are leftovers
+ *   DIR/keys/store-N/
+ *   DIR/keys/images/
+ *
+ * To change what counts, whatever is new is made beside the old and is durable, and then the
+ * pointer is written, in one step: after a crash the old counts whole or the new does. Formats:
+ * docs/formats/identity.md. Everything here blocks: start-up and tools. */
+#ifndef SITE_SITE_H
+#define SITE_SITE_H
+
+#include "base/err.h"
+#include "base/mark.h"
+#include "base/must.h"
+#include "base/trace.h"
+#include "seam/disk.h"
+#include "seam/entropy.h"
+
+struct identity {
+    uint64_t cluster; /* drawn at random when the directory is made */
+    uint64_t copy;    /* this copy's id, likewise */
+    bool started;     /* a pointer was written once: without one now, data is missing */
+};
+
+/* What counts. */
+struct site_pointer {
+    uint64_t log, store; /* numbers of their directories, from 1 */
+    struct history history;
+};
+
+/* Caller-owned; all paths are the site's. */
+struct site {
+    struct disk *disk;
+    struct trace *trace; /* NULL is fine */
+    char *directory, *keys, *images;
+    struct identity identity;
+    bool pointed; /* there is a pointer, and these three: */
+    struct site_pointer pointer;
+    char *log, *store;
+};
+
+/* What is to count next, as it is being made. Paths: owned until site_switch or site_abandon. */
+struct site_next {
+    struct site_pointer pointer;
+    char *log; /* NULL: the log stays */
+    char *store;
+};
+
+/* Makes the directory and its identity where nothing is yet, takes its lock, and reads the
+ * pointer. ERR_REFUSED: it is another process's, or not ours, or has lost its identity or its
+ * pointer; ERR_CORRUPT: a file does not read. On failure nothing is to be released. */
+MUST_USE enum err site_open(struct site *site, struct disk *disk, struct entropy *entropy,
+                            const char *directory, struct why *why);
+/* The same, but makes nothing: ERR_CONFIG if this is no data directory. */
+MUST_USE enum err site_look(struct site *site, struct disk *disk, const char *directory,
+                            struct why *why);
+/* The lock is held until the process ends. Zeroed or released is fine. */
+void site_release(struct site *site);
+
+/* Chooses names that nothing bears yet; nothing is made. With `new_log` the log is another one
+ * too; else there is a pointer, and its log stays. `history` is what the pointer will say. */
+MUST_USE enum err site_prepare(struct site *site, bool new_log, struct history history,
+                               struct site_next *next, struct why *why);
+/* From now on `next` counts. Its store, and its log if it has one, are there, whole and durable
+ * but for their own names. ERR_IO, ERR_SPACE: as long as the power stays it may be either; the
+ * process should end, and the next site_open() sees which. `next` is released in every case. */
+MUST_USE enum err site_switch(struct site *site, struct site_next *next, struct why *why);
+/* Removes what was made for `next`, as far as it can be, and releases it. Zeroed is fine. */
+void site_abandon(struct site *site, struct site_next *next);
+/* Removes the logs and stores that do not count. What cannot be removed stays for the next time. */
+void site_sweep(struct site *site);
+/* Takes away all of a site that never counted (no pointer, never started), its directory too if
+ * asked for, and releases it. What cannot be removed stays a site that never counted. */
+void site_unmake(struct site *site, bool directory_too);
+
+#endif

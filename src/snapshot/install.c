@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What images there are, and how one becomes a store. Of a list only headers and footers are read;
+ * of an image that is installed every byte, and nothing is believed before its checksum was. */
+#include <inttypes.h>
+
+#include "base/memory.h"
+#include "base/path.h"
+#include "snapshot/image.h"
+
+enum { TELL_EVERY_US = 2 * 1000 * 1000, INSTALL_WINDOW_BYTES = 64 << 20 };
+
+/* --- The list --- */
+
+static enum err look_at(const struct image_place *place, struct lsn lsn, struct image_brief *brief,
+                        struct why *why)
+{
+    char name[IMAGE_NAME_BYTES];
+    image_name_format(lsn, IMAGE_NAME_IMAGE, name);
+    char *path = path_join(place->directory, name);
+    struct image_file file;
+    struct image_reader *reader = NULL;
+    enum err err = image_file_open(&file, place->disk, path, why);
+    memory_free(path);
+    if (err != ERR_OK) return err;
+    err = image_open(&reader, &file.source, why);
+    if (err == ERR_OK) {
+        const struct image_facts *facts = image_facts(reader);
+        *brief = (struct image_brief){facts->mark, facts->digest, facts->keys};
+        if (facts->mark.lsn.at != lsn.at)
+            err = why_fail(why, ERR_CORRUPT, "its name is of another LSN");
+        else if (facts->cluster != place->cluster || facts->shard != place->shard)
+            err = why_fail(why, ERR_CORRUPT, "it is of another cluster or shard");
+    }
+    image_close(reader);
+    image_file_close(&file);
+    return err;
+}
+
+/* Before `end` in the names: where the last of them begins. */
+static size_t name_before(const struct buffer *names, size_t end)
+{
+    size_t at = end - 1;
+    while (at > 0 && names->data[at - 1] != '\0') at--;
+    return at;
+}
+
+enum err image_list(struct image_list *list, const struct image_place *place, struct why *why)
+{
+    *list = (struct image_list){.count = 0};
+    struct buffer names;
+    buffer_init(&names);
+    struct disk_request request = {.op = DISK_LIST, .path = place->directory, .names = &names};
+    enum err err = disk_run(place->disk, &request);
+    if (err != ERR_OK) (void)why_fail(why, err, "%s: %s", place->directory, request.why.text);
+    /* Names ascend as their LSNs do: the newest is the last. */
+    for (size_t end = names.size; err == ERR_OK && end > 0 && list->count < IMAGE_LIST_MAX;) {
+        size_t at = name_before(&names, end);
+        const char *name = (const char *)names.data + at;
+        end = at;
+        struct lsn lsn;
+        struct why fault;
+        if (image_name_parse(name, &lsn) != IMAGE_NAME_IMAGE) continue;
+        if (look_at(place, lsn, &list->at[list->count], &fault) == ERR_OK) {
+            list->count++;
+        } else {
+            trace_event(place->trace, TRACE_WARNING, "snapshot", "image_unusable",
+                        "name=%s why=\"%s\"", name, fault.text);
+        }
+    }
+    buffer_release(&names);
+    return err;
+}
+
+/* --- The install --- */
+
+struct installing {
+    struct machine_records records;
+    const struct image_install *install;
+    struct image_file file;
+    struct image_reader *reader;
+    uint64_t began_us, told_us;
+};
+
+/* A line now and then, so that a long one is seen to move. */
+static void tell(struct installing *installing, uint64_t done)
+{
+    const struct image_install *install = installing->install;
+    uint64_t now_us = clock_now_us(install->clock);
+    if (now_us - installing->told_us < TELL_EVERY_US) return;
+    installing->told_us = now_us;
+    uint64_t all = installing->file.source.size, rate = done / (now_us - installing->began_us);
+    trace_event(install->place.trace, TRACE_NOTICE, "snapshot", "installing",
+                "lsn=%" PRIu64 " percent=%" PRIu64 " mb_per_second=%" PRIu64, install->mark.lsn.at,
+                done * 100 / all, rate);
+}
+
+static enum err next_record(struct machine_records *records, struct bytes *key, struct bytes *value,
+                            struct why *why)
+{
+    struct installing *installing = CONTAINER_OF(records, struct installing, records);
+    uint64_t before = image_offset(installing->reader);
+    enum err err = image_next(installing->reader, key, value, why);
+    uint64_t done = image_offset(installing->reader);
+    struct image_watch *watch = installing->install->watch;
+    if (err == ERR_OK && done != before) tell(installing, done);
+    if (watch != NULL && done != before) watch->moved(watch, done, installing->file.source.size);
+    return err;
+}
+
+static enum err fill(struct installing *installing, struct why *why)
+{
+    const struct image_install *install = installing->install;
+    const struct image_facts *facts = image_facts(installing->reader);
+    if (!mark_equal(&facts->mark, &install->mark))
+        return why_fail(why, ERR_CORRUPT, "it is another image than it was before");
+    struct machine_fill request = {.records = &installing->records,
+                                   .mark = facts->mark,
+                                   .digest = facts->digest,
+                                   .keys = facts->keys,
+                                   .history = install->history,
+                                   .window_bytes = INSTALL_WINDOW_BYTES};
+    return install->maker->fill(install->maker, install->store, &request, why);
+}
+
+enum err image_install(const struct image_install *install, struct why *why)
+{
+    struct installing installing = {.records = {.next = next_record}, .install = install};
+    installing.began_us = installing.told_us = clock_now_us(install->clock);
+    char name[IMAGE_NAME_BYTES];
+    image_name_format(install->mark.lsn, true, name);
+    char *path = path_join(install->place.directory, name);
+    enum err err = image_file_open(&installing.file, install->place.disk, path, why);
+    bool opened = err == ERR_OK;
+    if (opened) err = image_open(&installing.reader, &installing.file.source, why);
+    if (err == ERR_OK) err = fill(&installing, why);
+    if (err != ERR_OK && opened) why_prefix(why, path);
+    image_close(installing.reader);
+    if (opened) image_file_close(&installing.file);
+    memory_free(path);
+    return err;
+}
