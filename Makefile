@@ -103,7 +103,7 @@ endif
 
 CFLAGS := -std=c17 $(WARNINGS) $(OPTIMIZE) $(HARDEN) -fno-common -ffile-prefix-map=$(CURDIR)=.
 LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
-LIBS := -lrocksdb -luv -lxxhash -lsodium -llzf -lm -lpthread
+LIBS := -lrocksdb -luv -lmicrohttpd -ljansson -lxxhash -lsodium -llzf -lm -lpthread
 TEST_LIBS := -lcmocka
 
 # Files that may name the allocator; all others go through base/memory.h.

@@ -72,7 +72,7 @@ int main(int count, char **words)
         return EXIT_STATUS_CLEAN;
     }
     if (strcmp(command, "server") == 0) {
-        return (int)run_server(TIDEMARK_VERSION, (size_t)(count - 2),
+        return (int)run_server(TIDEMARK_VERSION, TIDEMARK_COMMIT, (size_t)(count - 2),
                                (const char *const *)(words + 2));
     }
     if (strcmp(command, "log") == 0 || strcmp(command, "store") == 0) {

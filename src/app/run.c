@@ -214,7 +214,8 @@ static enum exit_status serve(struct run *run)
     return status;
 }
 
-enum exit_status run_server(const char *version, size_t count, const char *const *words)
+enum exit_status run_server(const char *version, const char *commit, size_t count,
+                            const char *const *words)
 {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0) {
@@ -229,7 +230,8 @@ enum exit_status run_server(const char *version, size_t count, const char *const
                  .log_sync = log_sync,
                  .set_keepalive = set_keepalive,
                  .process_id = real_process_id(),
-                 .version = version},
+                 .version = version,
+                 .commit = commit},
         .signals.asked = asked_to_stop,
     };
     struct why why;

@@ -8,6 +8,7 @@
 #include "app/exit_status.h"
 
 /* `words` are those after `server`: an optional configuration file, then options. */
-enum exit_status run_server(const char *version, size_t count, const char *const *words);
+enum exit_status run_server(const char *version, const char *commit, size_t count,
+                            const char *const *words);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The wiring. Start: node (which opens the keys machine through `maker`), then, once it is ready,
- * the face listens. Stop: the face stops listening, the node drains and flushes, the clients are
- * closed. */
+/* The wiring. Start: HTTP, so that a long start can be watched, and a taken port is told before
+ * anything is touched; node (which opens the keys machine through `maker`); once that is ready, the
+ * Redis face listens. Stop: that face stops listening, the node drains and flushes, HTTP is closed,
+ * the clients are closed. */
 #include "app/server.h"
 
 #include <inttypes.h>
@@ -10,6 +11,7 @@
 
 #include "app/keys.h"
 #include "base/memory.h"
+#include "face/http/http.h"
 #include "face/redis/redis.h"
 #include "node/node.h"
 
@@ -22,6 +24,8 @@ struct server {
     struct node_listener node_listener;
     struct redis_face *redis;
     struct redis_host redis_host;
+    struct http_face *http; /* NULL: off */
+    struct http_host http_host;
     struct config_watch config_watch;
     struct task end; /* tells the host, outside every call */
     enum exit_status status;
@@ -133,7 +137,7 @@ static void node_stopped(struct node_listener *listener)
     end(server, server->status);
 }
 
-/* --- The face --- */
+/* --- The Redis face --- */
 
 static void redis_shutdown(struct redis_host *host)
 {
@@ -157,6 +161,52 @@ static void redis_log_sync(struct redis_host *host, const char **method, const c
     struct server *server = CONTAINER_OF(host, struct server, redis_host);
     *method = *place = "unknown";
     if (server->host->log_sync != NULL) server->host->log_sync(server->host, method, place);
+}
+
+/* --- The HTTP face --- */
+
+static void http_figures(struct http_host *host, struct http_figures *out)
+{
+    struct server *server = CONTAINER_OF(host, struct server, http_host);
+    static const char *const durabilities[] = {"always", "everysec", "none"};
+    struct redis_figures redis;
+    redis_figures(server->redis, &redis);
+    *out = (struct http_figures){
+        .clients = redis.clients,
+        .clients_max = (uint64_t)config_int(server->config, CONFIG_MAXCLIENTS),
+        .connections = redis.connections,
+        .rejected_connections = redis.rejected_connections,
+        .commands = redis.commands,
+        .command_errors = redis.command_errors,
+        .received_bytes = redis.received_bytes,
+        .sent_bytes = redis.sent_bytes,
+        .memory_bytes = redis_used_memory(&server->redis_host),
+        .cpu_user_us = redis_used_cpu(&server->redis_host, true),
+        .cpu_system_us = redis_used_cpu(&server->redis_host, false),
+        .durability = durabilities[config_enum(server->config, CONFIG_DURABILITY)],
+    };
+    redis_log_sync(&server->redis_host, &out->sync_method, &out->sync_place);
+}
+
+static enum err open_http(struct server *server, struct why *why)
+{
+    int64_t port = config_int(server->config, CONFIG_HTTP_PORT);
+    if (server->world.http == NULL || port == 0) return ERR_OK;
+    struct config_address found[CONFIG_ADDRESSES_MAX];
+    struct http_address addresses[CONFIG_ADDRESSES_MAX];
+    size_t count = config_addresses(server->config, port, found);
+    for (size_t i = 0; i < count; i++)
+        addresses[i] = (struct http_address){found[i].text, found[i].optional};
+    server->http_host = (struct http_host){http_figures, server->host->version,
+                                           server->host->commit};
+    struct http_options options = {server->world.clock, server->world.http, &server->http_host};
+    http_open(&server->http, &options);
+    enum err err = http_listen(server->http, addresses, count, why);
+    if (err == ERR_OK) return ERR_OK;
+    http_close(server->http);
+    server->http = NULL;
+    why_prefix(why, "http-port");
+    return ERR_REFUSED;
 }
 
 static enum err configured(struct config_watch *watch, const struct config *config,
@@ -204,8 +254,11 @@ enum err server_open(struct server **out, const struct world *world, struct conf
     server->node_listener = (struct node_listener){node_ready, node_failed, node_stopped};
     server->end.run = end_task;
     struct node_options options = node_options_of(config);
-    enum err err = node_open(&server->node, world, maker, &options, &server->node_listener, why);
+    enum err err = open_http(server, why);
+    if (err == ERR_OK)
+        err = node_open(&server->node, world, maker, &options, &server->node_listener, why);
     if (err != ERR_OK) {
+        http_close(server->http);
         memory_free(server);
         return err;
     }
@@ -227,6 +280,7 @@ enum err server_open(struct server **out, const struct world *world, struct conf
                                   .service = node_service(server->node),
                                   .host = &server->redis_host};
     redis_open(&server->redis, &redis);
+    if (server->http != NULL) http_serve(server->http, node_service(server->node));
     server->config_watch.changed = configured;
     config_watch(config, &server->config_watch);
     *out = server;
@@ -245,6 +299,7 @@ void server_close(struct server *server)
 {
     if (server == NULL) return;
     config_unwatch(&server->config_watch);
+    http_close(server->http);
     redis_close(server->redis);
     node_close(server->node);
     clock_cancel(server->world.clock, &server->end);

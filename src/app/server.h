@@ -33,7 +33,7 @@ struct server_host {
     uint64_t clients_max; /* that the process can serve; 0: any number */
     uint64_t process_id;
     const char *config_file; /* NULL: none */
-    const char *version;
+    const char *version, *commit;
 };
 
 /* Recovers the data and appends the first entry of this start; ready() follows. Blocks. `world`,

@@ -3,6 +3,9 @@
  * passed: a file, a command line or a CONFIG SET is taken whole or not at all. */
 #include "config/config.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/glob.h"
 #include "base/memory.h"
 #include "base/number.h"
@@ -397,6 +400,24 @@ size_t config_words(const struct config *config, enum config_id id, struct bytes
     MUST(words_split_plain(&split, buffer_bytes(&config_value(config, id)->text)) == WORDS_GOOD);
     for (size_t i = 0; i < split.count && i < most; i++) words[i] = split.word[i];
     return split.count;
+}
+
+size_t config_addresses(const struct config *config, int64_t port,
+                        struct config_address addresses[CONFIG_ADDRESSES_MAX])
+{
+    struct bytes words[CONFIG_ADDRESSES_MAX];
+    size_t count = config_words(config, CONFIG_BIND, words, CONFIG_ADDRESSES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct bytes word = words[i];
+        addresses[i].optional = word.size > 0 && word.data[0] == '-';
+        if (addresses[i].optional) word = bytes_of(word.data + 1, word.size - 1);
+        if (bytes_is_word(word, "*")) word = bytes_text("0.0.0.0");
+        bool v6 = word.size > 0 && memchr(word.data, ':', word.size) != NULL;
+        (void)snprintf(addresses[i].text, sizeof addresses[i].text,
+                       v6 ? "[%.*s]:%" PRId64 : "%.*s:%" PRId64, (int)word.size,
+                       (const char *)word.data, port);
+    }
+    return count;
 }
 
 /* The text is ours, checked by take_save(). */

@@ -64,6 +64,8 @@ struct config_output_limit {
     uint64_t soft_seconds;
 };
 
+enum { CONFIG_ADDRESSES_MAX = 16, CONFIG_ADDRESS_BYTES = 128 };
+
 struct config; /* fields: config/config.c */
 
 /* Every directive at its default. Owned by the caller until config_close. */
@@ -104,6 +106,13 @@ struct bytes config_text(const struct config *config, enum config_id id);
  * change, and returns how many there are. */
 size_t config_words(const struct config *config, enum config_id id, struct bytes *words,
                     size_t most);
+/* The words of `bind` with this port, as a net or http listens at them; returns how many. */
+struct config_address {
+    char text[CONFIG_ADDRESS_BYTES];
+    bool optional; /* written with a leading - */
+};
+size_t config_addresses(const struct config *config, int64_t port,
+                        struct config_address addresses[CONFIG_ADDRESSES_MAX]);
 /* The pairs of `save`: fills up to `most` and returns how many there are. */
 struct config_save_point {
     uint64_t seconds, changes;

@@ -4,7 +4,7 @@
 #include "base/number.h"
 #include "config/value.h"
 
-enum { ADDRESSES_MAX = 16, CLIENTS = CONFIG_CLIENT_PUBSUB + 1, SCORES = 3, SCORE_MAX = 2000 };
+enum { CLIENTS = CONFIG_CLIENT_PUBSUB + 1, SCORES = 3, SCORE_MAX = 2000 };
 
 static const struct {
     char letter;
@@ -66,7 +66,7 @@ static void append_word(struct buffer *text, struct bytes word)
 
 static enum err take_addresses(struct value *value, const struct words *words, struct why *why)
 {
-    if (words->count > ADDRESSES_MAX)
+    if (words->count > CONFIG_ADDRESSES_MAX)
         return why_fail(why, ERR_CONFIG, "Too many bind addresses specified.");
     buffer_clear(&value->text);
     for (size_t i = 0; i < words->count; i++) {

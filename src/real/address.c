@@ -2,6 +2,7 @@
 #include "real/address.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -93,6 +94,21 @@ void address_format(const struct address *address, char out[NET_ADDRESS_TEXT_BYT
     } else {
         (void)snprintf(out, NET_ADDRESS_TEXT_BYTES, "?");
     }
+}
+
+enum err address_bind(const struct address *address, int descriptor, struct why *why)
+{
+    int on = 1;
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (address->socket.ss_family == AF_INET6)
+        (void)setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    if (bind(descriptor, (const struct sockaddr *)&address->socket, address->size) == 0)
+        return ERR_OK;
+    int number = errno;
+    char text[NET_ADDRESS_TEXT_BYTES];
+    address_format(address, text);
+    return why_fail(why, number == EADDRINUSE ? ERR_EXISTS : ERR_IO, "bind %s: %s", text,
+                    strerror(number));
 }
 
 bool address_is_loopback(const struct address *address)

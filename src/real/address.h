@@ -22,6 +22,8 @@ MUST_USE enum err address_parse(struct address *address, const char *text, struc
 bool address_is_unix(const struct address *address);
 const char *address_path(const struct address *address); /* of a unix one */
 void address_format(const struct address *address, char out[NET_ADDRESS_TEXT_BYTES]);
+/* Binds the socket to the address, which is no unix one; ERR_EXISTS: it is taken. */
+MUST_USE enum err address_bind(const struct address *address, int descriptor, struct why *why);
 bool address_is_loopback(const struct address *address);
 
 #endif

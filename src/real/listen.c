@@ -13,7 +13,6 @@
  * once, and the reserve opened again. */
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -143,19 +142,6 @@ static enum err bind_unix(struct listener_real *real, unsigned mode, struct why 
     return ERR_OK;
 }
 
-static enum err bind_internet(struct listener_real *real, const char *text, struct why *why)
-{
-    int on = 1;
-    (void)setsockopt(real->descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (real->address.socket.ss_family == AF_INET6)
-        (void)setsockopt(real->descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    if (bind(real->descriptor, (const struct sockaddr *)&real->address.socket,
-             real->address.size) == 0)
-        return ERR_OK;
-    return why_fail(why, errno == EADDRINUSE ? ERR_EXISTS : ERR_IO, "bind %s: %s", text,
-                    strerror(errno));
-}
-
 static void listener_remove_file(const struct listener_real *real)
 {
     struct stat facts;
@@ -176,7 +162,7 @@ static enum err listener_open(struct listener_real *real, const char *text, unsi
     if (real->descriptor < 0)
         return why_fail(why, ERR_IO, "socket for %s: %s", text, strerror(errno));
     err = address_is_unix(&real->address) ? bind_unix(real, mode, why)
-                                          : bind_internet(real, text, why);
+                                          : address_bind(&real->address, real->descriptor, why);
     if (err == ERR_OK && listen(real->descriptor, (int)real->net->backlog) != 0)
         err = why_fail(why, errno == EADDRINUSE ? ERR_EXISTS : ERR_IO, "listen on %s: %s", text,
                        strerror(errno));

@@ -6,9 +6,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "real/http.h"
+
 enum {
-    /* Log, store beside its tables, loop, listeners, and what was open before. */
-    PROCESS_FILES_KEPT = 128,
+    /* Log, store beside its tables, loop, listeners, HTTP, and what was open before. */
+    PROCESS_FILES_KEPT = 128 + HTTP_FILES_MAX,
     PROCESS_TABLES_MAX = 4096,
     PROCESS_TABLES_SHARE = 4, /* one in so many, when files are few */
 };
@@ -27,6 +29,11 @@ void real_process_files(struct real_files *files)
 uint64_t real_process_id(void)
 {
     return (uint64_t)getpid();
+}
+
+bool real_process_has_terminal(void)
+{
+    return isatty(STDERR_FILENO) == 1;
 }
 
 uint64_t real_process_memory_bytes(void)

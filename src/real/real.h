@@ -90,6 +90,7 @@ struct real_files {
 void real_process_files(struct real_files *files);
 
 uint64_t real_process_id(void);
+bool real_process_has_terminal(void);     /* behind standard error */
 uint64_t real_process_memory_bytes(void); /* resident; 0 if the system does not say */
 uint64_t real_process_cpu_us(bool user);  /* spent so far, in user or in system mode */
 

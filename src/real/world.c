@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "real/disk.h"
 #include "real/entropy.h"
+#include "real/http.h"
 #include "real/net.h"
 #include "real/real.h"
 #include "real/store.h"
@@ -18,6 +19,7 @@ struct real_world {
     struct loop loop;
     struct disk_real disk;
     struct net_real net;
+    struct http_real http;
     struct stores_real stores;
     struct entropy entropy;
     struct real_signals *signals;
@@ -81,6 +83,13 @@ enum err real_world_open(struct real_world **out_world, const struct real_option
         memory_free(world);
         return err;
     }
+    err = http_real_init(&world->http, &world->loop, options->trace, why);
+    if (err != ERR_OK) {
+        net_real_release(&world->net);
+        loop_release(&world->loop);
+        memory_free(world);
+        return err;
+    }
     real_prepare_process(options->trace);
     struct real_files files;
     real_process_files(&files);
@@ -96,6 +105,7 @@ enum err real_world_open(struct real_world **out_world, const struct real_option
         .clock = &world->loop.clock,
         .disk = &world->disk.disk,
         .entropy = &world->entropy,
+        .http = &world->http.http,
         .net = &world->net.net,
         .stores = &world->stores.stores,
         .trace = options->trace,
@@ -117,6 +127,7 @@ void real_world_stop(struct real_world *world)
 void real_world_close(struct real_world *world)
 {
     if (world == NULL) return;
+    http_real_release(&world->http);
     net_real_shut(&world->net);
     while (world->net.handles > 0 || world->disk.outstanding > 0) loop_turn(&world->loop);
     net_real_release(&world->net);

@@ -8,6 +8,7 @@
 #include "seam/clock.h"
 #include "seam/disk.h"
 #include "seam/entropy.h"
+#include "seam/http.h"
 #include "seam/net.h"
 #include "seam/store.h"
 
@@ -15,6 +16,7 @@ struct world {
     struct clock *clock;
     struct disk *disk;
     struct entropy *entropy;
+    struct http *http; /* NULL: this world has none */
     struct net *net;
     struct stores *stores;
     struct trace *trace;

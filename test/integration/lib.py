@@ -312,10 +312,12 @@ class Server(Process):
     def __init__(self, name="server", folder=None, port=None, **options):
         super().__init__(name, folder, port)
         self.data = os.path.join(self.folder, "data")
+        self.http_port = free_port()
         self.options = {key.replace("_", "-"): value for key, value in options.items()}
 
     def command(self):
-        options = {"bind": "127.0.0.1", "port": self.port, "dir": self.data, **self.options}
+        options = {"bind": "127.0.0.1", "port": self.port, "http-port": self.http_port,
+                   "dir": self.data, **self.options}
         command = [binary(), "server"]
         for key, value in options.items():
             if value is not None:

@@ -69,16 +69,16 @@ def without_open_files_clients_are_refused_and_data_stay_safe():
     server.command = lambda: ["sh", "-c", 'ulimit -n 400 && exec "$@"', "sh"] + plain()
     with server:
         with server.client() as client:
-            expect(client.call("CONFIG", "GET", "maxclients"), [b"maxclients", b"140"])
-            expect_error(client.ask("CONFIG", "SET", "maxclients", 141), "ERR")
-            expect(client.call("CONFIG", "SET", "maxclients", 140), "OK")
+            expect(client.call("CONFIG", "GET", "maxclients"), [b"maxclients", b"100"])
+            expect_error(client.ask("CONFIG", "SET", "maxclients", 101), "ERR")
+            expect(client.call("CONFIG", "SET", "maxclients", 100), "OK")
             crowd = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(600)]
             for i in range(3000):
                 expect(client.call("SET", f"key:{i}", "x" * 1000), "OK")
             for one in crowd:
                 one.close()
             expect(client.call("DBSIZE"), 3000)
-        expect_true("maxclients_lowered from=10000 to=140" in server.log_text(), "it says so")
+        expect_true("maxclients_lowered from=10000 to=100" in server.log_text(), "it says so")
 
 
 def other_protocols_are_closed_without_a_word():

@@ -58,7 +58,8 @@ def tools_on_a_folder_without_data_are_1():
 
 def a_second_server_and_the_tools_are_refused_while_one_runs():
     with Server() as server:
-        status, _, error = status_of("server", "--dir", server.data, "--port", free_port())
+        status, _, error = status_of("server", "--dir", server.data, "--port", free_port(),
+                                     "--http-port", 0)
         expect(status, REFUSED, "the second server")
         expect_true("in use" in error, f"a word why, not {error!r}")
         for words in (["log", "dump"], ["log", "verify"], ["store", "digest"]):
@@ -69,8 +70,15 @@ def a_second_server_and_the_tools_are_refused_while_one_runs():
 
 def a_port_in_use_is_refused():
     with Server() as server:
-        status, _, error = status_of("server", "--dir", temp_folder("other"), "--port", server.port)
-        expect(status, REFUSED, error)
+        for port, http_port in ((server.port, 0), (free_port(), server.http_port)):
+            folder = temp_folder("other")
+            status, _, error = status_of("server", "--dir", os.path.join(folder, "data"),
+                                         "--port", port, "--http-port", http_port)
+            expect(status, REFUSED, error)
+            taken = http_port or port
+            expect_true("in use" in error and str(taken) in error, f"{taken} is told: {error!r}")
+            if http_port:
+                expect(os.listdir(folder), [], "what was made before the ports were looked at")
 
 
 def a_configuration_file_is_read_and_the_command_line_wins():

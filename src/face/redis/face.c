@@ -103,20 +103,13 @@ static enum err listen_at(struct redis_face *face, const char *address, unsigned
 enum err redis_listen(struct redis_face *face, struct why *why)
 {
     struct config *config = face->options.config;
-    struct bytes words[REDIS_LISTENERS_MAX];
-    size_t count = config_words(config, CONFIG_BIND, words, REDIS_LISTENERS_MAX - 1);
+    struct config_address addresses[CONFIG_ADDRESSES_MAX];
     int64_t port = config_int(config, CONFIG_PORT);
+    size_t count = port == 0 ? 0 : config_addresses(config, port, addresses);
     enum err err = ERR_OK;
-    for (size_t i = 0; i < count && err == ERR_OK && port != 0; i++) {
-        char address[NET_ADDRESS_TEXT_BYTES];
-        bool v6 = memchr(words[i].data, ':', words[i].size) != NULL;
-        bool optional = words[i].size > 0 && words[i].data[0] == '-';
-        struct bytes word = bytes_of(words[i].data + optional, words[i].size - optional);
-        if (bytes_is_word(word, "*")) word = bytes_text("0.0.0.0");
-        snprintf(address, sizeof address, v6 ? "[%.*s]:%lld" : "%.*s:%lld", (int)word.size,
-                 (const char *)word.data, (long long)port);
-        err = listen_at(face, address, 0, why);
-        if (err != ERR_OK && optional) err = ERR_OK;
+    for (size_t i = 0; i < count && err == ERR_OK; i++) {
+        err = listen_at(face, addresses[i].text, 0, why);
+        if (addresses[i].optional) err = ERR_OK;
     }
     struct bytes path = config_text(config, CONFIG_UNIXSOCKET);
     if (err == ERR_OK && path.size > 0) {
@@ -136,6 +129,17 @@ void redis_unlisten(struct redis_face *face)
         face->listeners[i].open = false;
     }
     face->listeners_count = 0;
+}
+
+void redis_figures(const struct redis_face *face, struct redis_figures *out)
+{
+    *out = (struct redis_figures){.clients = face->clients_count,
+                                  .connections = face->connections_total,
+                                  .rejected_connections = face->rejected_connections,
+                                  .commands = face->commands_total,
+                                  .command_errors = face->errors_total,
+                                  .received_bytes = face->input_bytes,
+                                  .sent_bytes = face->output_bytes};
 }
 
 void redis_close(struct redis_face *face)

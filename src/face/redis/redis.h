@@ -40,6 +40,14 @@ struct redis_options {
     struct redis_host *host;
 };
 
+/* What the face has seen since it was made, or since CONFIG RESETSTAT. */
+struct redis_figures {
+    uint64_t clients; /* now */
+    uint64_t connections, rejected_connections, commands, command_errors;
+    uint64_t received_bytes, sent_bytes;
+};
+void redis_figures(const struct redis_face *face, struct redis_figures *out);
+
 /* Makes the face; nothing listens yet. All pointers are borrowed until redis_close. */
 void redis_open(struct redis_face **face, const struct redis_options *options);
 /* Listens on every `bind` address and on `unixsocket`. On failure none is left listening. */
