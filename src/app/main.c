@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/images.h"
 #include "app/run.h"
 #include "app/tools.h"
 
@@ -21,10 +22,14 @@ static const char usage[] =
     "  log dump DIR                           print every entry of a stopped server's log\n"
     "  log verify DIR                         check every byte of it; changes nothing\n"
     "  store digest DIR                       mark, digest and recount of a stopped server's data\n"
+    "  image inspect IMAGE                    what an image says of itself\n"
+    "  image verify IMAGE                     check every byte of it, recount its digest\n"
+    "  image export-rdb IMAGE FILE            write it as a dump that Redis 7.0 loads\n"
+    "  image import-rdb FILE DIR              make a new data directory of a dump of Redis\n"
     "  --help                                 this text; options: `tidemark server --help`\n"
     "  --version                              version and commit\n"
     "\n"
-    "DIR is the data directory, as in the option `dir`.\n"
+    "DIR is the data directory, as in the option `dir`; IMAGE is a file that SAVE or BGSAVE made.\n"
     "\n"
     "Exit status: 0 clean; 1 usage or configuration; 2 the start was refused; 3 corruption;\n"
     "4 a sync of the log failed; 5 digests differ; 6 the store failed.\n";
@@ -40,17 +45,24 @@ static int run_tool(const char *group, int count, char **words)
 {
     static const struct {
         const char *group, *verb;
-        enum exit_status (*run)(const char *directory);
+        enum exit_status (*one)(const char *word);
+        enum exit_status (*two)(const char *first, const char *second);
+        const char *wants;
     } tools[] = {
-        {"log", "dump", tool_log_dump},
-        {"log", "verify", tool_log_verify},
-        {"store", "digest", tool_store_digest},
+        {"log", "dump", tool_log_dump, NULL, "exactly one DIR is wanted after"},
+        {"log", "verify", tool_log_verify, NULL, "exactly one DIR is wanted after"},
+        {"store", "digest", tool_store_digest, NULL, "exactly one DIR is wanted after"},
+        {"image", "inspect", tool_image_inspect, NULL, "exactly one IMAGE is wanted after"},
+        {"image", "verify", tool_image_verify, NULL, "exactly one IMAGE is wanted after"},
+        {"image", "export-rdb", NULL, tool_image_export, "IMAGE and FILE are wanted after"},
+        {"image", "import-rdb", NULL, tool_image_import, "FILE and DIR are wanted after"},
     };
     if (count < 1) return usage_error("a verb is missing after", group);
     for (size_t i = 0; i < sizeof tools / sizeof tools[0]; i++) {
         if (strcmp(tools[i].group, group) != 0 || strcmp(tools[i].verb, words[0]) != 0) continue;
-        if (count != 2) return usage_error("exactly one DIR is wanted after", words[0]);
-        return (int)tools[i].run(words[1]);
+        if (count == 2 && tools[i].one != NULL) return (int)tools[i].one(words[1]);
+        if (count == 3 && tools[i].two != NULL) return (int)tools[i].two(words[1], words[2]);
+        return usage_error(tools[i].wants, words[0]);
     }
     return usage_error("there is no such command:", words[0]);
 }
@@ -75,7 +87,8 @@ int main(int count, char **words)
         return (int)run_server(TIDEMARK_VERSION, TIDEMARK_COMMIT, (size_t)(count - 2),
                                (const char *const *)(words + 2));
     }
-    if (strcmp(command, "log") == 0 || strcmp(command, "store") == 0) {
+    if (strcmp(command, "log") == 0 || strcmp(command, "store") == 0 ||
+        strcmp(command, "image") == 0) {
         return run_tool(command, count - 2, words + 2);
     }
     return usage_error("there is no such command:", command);

@@ -96,7 +96,7 @@ struct state_sink_progress {
  * Without origins each key gets a version of its own. With them, that two collections share one is
  * seen only while both are in the window: it would take a look into the store for each collection,
  * and whoever has origins is a source, which has proven each collection against its digest. What it
- * would leave is two keys with the elements of both, which no recount takes for whole.
+ * would leave is two keys with the elements of both: a recount tells, unless they are the same.
  *
  * On failure *sink is NULL. ERR_REFUSED: the store is not empty, or the mark is of nothing;
  * ERR_CORRUPT, ERR_IO. */
