@@ -241,6 +241,8 @@ CHECK_STEPS = \
   'headers: scripts/check-headers' \
   'style: $(style)' \
   'style-self: scripts/check-style --self-test' \
+  'requirements: scripts/check-requirements' \
+  'requirements-self: scripts/check-requirements --self-test' \
   $(if $(sanitize),'sanitizers-self: scripts/sanitizers.py --self-test') \
   'unit: scripts/run-unit $(TESTS)' \
   'sim: $(SIM) run --seeds $(CHECK_SEEDS)' \
