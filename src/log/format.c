@@ -9,6 +9,7 @@
 
 #include "base/checksum.h"
 #include "base/plant.h"
+#include "log/log.h"
 
 enum {
     SEGMENT_CHECKSUM_AT = LOG_SEGMENT_HEADER_BYTES - 8,

@@ -124,9 +124,6 @@ void log_entry_encode(uint8_t *at, struct stamp stamp, struct lineage lineage,
  */
 bool log_entry_decode(struct bytes *rest, struct entry *entry);
 
-/* The lineage of an entry that follows one with the lineage `previous`. */
-struct lineage log_lineage(struct lineage previous, const struct entry *entry);
-
 void log_superblock_encode(const struct log_superblock *superblock, unsigned slot,
                            uint8_t out[LOG_SUPERBLOCK_BYTES]);
 bool log_superblock_decode(const uint8_t in[LOG_SUPERBLOCK_BYTES], unsigned slot,

@@ -21,6 +21,7 @@
 
 struct log;        /* fields: log/internal.h */
 struct log_reader; /* fields: log/reader.c */
+struct log_follow; /* fields: log/follow.c */
 
 enum log_durability { LOG_ALWAYS, LOG_EVERYSEC, LOG_NONE };
 
@@ -133,6 +134,7 @@ struct log_pin {
 /* ERR_NOT_FOUND if `from` is below the floor. */
 MUST_USE enum err log_pin(struct log *log, struct log_pin *pin, struct lsn from);
 void log_unpin(struct log *log, struct log_pin *pin); /* not pinned is fine */
+void log_pin_move(struct log *log, struct log_pin *pin, struct lsn from); /* never back */
 /* Whole segments whose entries are all <= `through`, and below every pin, are recycled or removed,
  * after the superblock with the new floor is durable. Runs in the background. */
 void log_trim(struct log *log, struct lsn through);
@@ -171,11 +173,28 @@ MUST_USE enum err log_reader_next(struct log_reader *reader, struct entry *entry
 void log_reader_place(const struct log_reader *reader, const char **file, uint64_t *offset);
 void log_reader_close(struct log_reader *reader); /* NULL is fine */
 
+/* Follows an open log from an entry on, for whoever copies it elsewhere. Closed before the log. */
+struct log_follow_listener {
+    void (*ready)(struct log_follow_listener *listener); /* after ERR_PENDING: ask again */
+};
+/* `from`, and all behind it that was not given yet, is pinned. ERR_NOT_FOUND: below the floor;
+ * ERR_LIMIT: more than one beyond the end. Then *follow is NULL. */
+MUST_USE enum err log_follow_open(struct log_follow **follow, struct log *log, struct lsn from,
+                                  struct log_follow_listener *listener, struct why *why);
+/* The next entry, if it is at or below `through` (at most log_appended); borrowed until the next
+ * call, or until log_forget covers it. ERR_NOT_FOUND: there is none yet; ERR_PENDING: it is being
+ * read. ERR_CORRUPT, ERR_IO: with the place; every later call says the same. */
+MUST_USE enum err log_follow_next(struct log_follow *follow, struct lsn through,
+                                  struct entry *entry, struct why *why);
+struct lsn log_follow_at(const struct log_follow *follow); /* of the entry given next */
+void log_follow_close(struct log_follow *follow);          /* NULL is fine */
+
 /* Checks every byte of a closed log by the rules of recovery, changing nothing; `found` as log_open
  * would say. */
 MUST_USE enum err log_verify(struct disk *disk, const char *directory, struct log_found *found,
                              struct why *why);
-
+/* Of an entry after one with the lineage `previous`; its own field is not read. */
+struct lineage log_lineage(struct lineage previous, const struct entry *entry);
 enum { LOG_PAYLOAD_BYTES_MAX = 1 << 30 };
 
 #endif

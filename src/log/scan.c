@@ -4,6 +4,7 @@
 #include "log/scan.h"
 
 #include "base/memory.h"
+#include "log/log.h"
 
 enum { LOG_SCAN_WINDOW_BYTES = 1 << 20 };
 

@@ -34,6 +34,14 @@ void log_unpin(struct log *log, struct log_pin *pin)
     log_check(log);
 }
 
+void log_pin_move(struct log *log, struct log_pin *pin, struct lsn from)
+{
+    MUST(!lsn_before(from, pin->from));
+    pin->from = from;
+    log_trim_kick(log);
+    log_check(log);
+}
+
 void log_trim(struct log *log, struct lsn through)
 {
     log->trim_wish = lsn_max(log->trim_wish, through);

@@ -2,6 +2,7 @@
 #include "log/format.h"
 
 #include "base/checksum.h"
+#include "log/log.h"
 #include "test/log/vectors.h"
 
 #define VECTORS "docs/formats/vectors/"
