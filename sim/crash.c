@@ -20,25 +20,28 @@ struct script {
     bool kills;       /* lives end by a kill, not a clean stop */
     unsigned images;  /* that are saved, at least, unless it is crashed */
     bool takes_store; /* between two lives, so that each begins with an install */
+    bool archives;
 };
 
 static const struct script scripts[] = {
     {"strings", WORKLOAD_STRINGS, CONFIG_DURABILITY_ALWAYS, true, false, false, 64 << 10, 16 << 10,
-     60, 3, 1, 30 * SIM_MILLISECOND, false, 0, false},
+     60, 3, 1, 30 * SIM_MILLISECOND, false, 0, false, false},
     {"rolls", WORKLOAD_MIXED, CONFIG_DURABILITY_ALWAYS, true, false, false, 64 << 10, 4 << 10, 9000,
-     2, 1, 60 * SIM_MILLISECOND, false, 0, false},
+     2, 1, 60 * SIM_MILLISECOND, false, 0, false, false},
     {"waits", WORKLOAD_WAITS, CONFIG_DURABILITY_ALWAYS, false, true, true, 64 << 10, 8 << 10, 100,
-     4, 1, 60 * SIM_MILLISECOND, false, 0, false},
+     4, 1, 60 * SIM_MILLISECOND, false, 0, false, false},
     {"lives", WORKLOAD_MIXED, CONFIG_DURABILITY_ALWAYS, true, true, true, 64 << 10, 4 << 10, 300, 2,
-     3, 12 * SIM_MILLISECOND, false, 0, false},
+     3, 12 * SIM_MILLISECOND, false, 0, false, false},
     {"kills", WORKLOAD_STRINGS, CONFIG_DURABILITY_ALWAYS, false, false, false, 64 << 10, 1 << 20,
-     2000, 2, 3, 12 * SIM_MILLISECOND, true, 0, false},
+     2000, 2, 3, 12 * SIM_MILLISECOND, true, 0, false, false},
     {"everysec", WORKLOAD_MIXED, CONFIG_DURABILITY_EVERYSEC, false, false, true, 64 << 10, 8 << 10,
-     1500, 2, 1, 40 * SIM_MILLISECOND, false, 0, false},
+     1500, 2, 1, 40 * SIM_MILLISECOND, false, 0, false, false},
     {"images", WORKLOAD_MIXED, CONFIG_DURABILITY_ALWAYS, false, false, false, 64 << 10, 64 << 10,
-     100, 2, 1, 40 * SIM_MILLISECOND, false, 3, false},
+     100, 2, 1, 40 * SIM_MILLISECOND, false, 3, false, false},
     {"installs", WORKLOAD_MIXED, CONFIG_DURABILITY_ALWAYS, false, false, false, 64 << 10, 64 << 10,
-     100, 2, 3, 20 * SIM_MILLISECOND, false, 2, true},
+     100, 2, 3, 20 * SIM_MILLISECOND, false, 2, true, false},
+    {"archives", WORKLOAD_STRINGS, CONFIG_DURABILITY_ALWAYS, false, false, false, 64 << 10,
+     64 << 10, 100, 1, 1, 230 * SIM_MILLISECOND, true, 0, false, true},
 };
 enum {
     SCRIPTS = sizeof scripts / sizeof scripts[0],
@@ -71,6 +74,7 @@ static void apply_script(struct storm *storm, const struct script *script)
     settings->flush_bytes_max = script->flush_bytes;
     settings->image_keep = 1;
     settings->save = "";
+    settings->archives = script->archives;
     storm->images = script->images > 0;
     storm->archivist.pause_us = 3 * SIM_MILLISECOND;
     storm->workload.kind = script->workload;
@@ -79,8 +83,9 @@ static void apply_script(struct storm *storm, const struct script *script)
     storm->workload.keys = 4;
     storm->workload.value_bytes_max = script->value_bytes_max;
     storm->finish_us = 10 * SIM_MILLISECOND;
-    struct talkers_options options = {
-        .count = script->clients, .think_us_max = 500, .patience_us = 20 * SIM_SECOND};
+    struct talkers_options options = {.count = script->clients, .patience_us = 20 * SIM_SECOND};
+    /* The archiver works by the tick, so that takes long. */
+    options.think_us_max = script->archives ? 200 * SIM_MILLISECOND : 500;
     talkers_release(&storm->talkers);
     talkers_init(&storm->talkers, storm->program.node, &storm->workload, &storm->ops, &options);
 }
@@ -149,6 +154,8 @@ static void run_script(const struct script *script, const struct point *point,
     course->io = sim_node_io(storm->program.node);
     if (whole && storm->program.gallery.saved < script->images)
         sim_world_fail(storm->world, "the script saves fewer than %u images", script->images);
+    if (whole && script->archives && storm->program.archived == 0)
+        sim_world_fail(storm->world, "the script archives nothing");
     if (!whole && !storm_failed(storm)) recover(storm, point, course);
     storm->scripted = false;
     if (!storm_failed(storm)) storm_finish(storm);

@@ -94,6 +94,7 @@ static void add(struct storm_result *sum, const struct storm_result *one)
     sum->searched += one->searched;
     sum->images += one->images;
     sum->image_errors += one->image_errors;
+    sum->restores += one->restores;
     sum->doctored += one->doctored;
     sum->executed += one->executed;
     sum->fell_back += one->fell_back;
@@ -106,11 +107,12 @@ static void print_sum(const struct run_options *options, const struct storm_resu
 {
     printf("seeds=%" PRIu64 " ops=%" PRIu64 " entries=%" PRIu64 " lives=%" PRIu64 " turns=%" PRIu64
            " replayed=%" PRIu64 " pending=%" PRIu64 " lost=%" PRIu64 " relaxed=%" PRIu64
-           " searched=%" PRIu64 " images=%" PRIu64 " image_errors=%" PRIu64 " doctored=%" PRIu64
-           " executed=%" PRIu64 " fell_back=%" PRIu64 " gate_refused=%" PRIu64,
+           " searched=%" PRIu64 " images=%" PRIu64 " image_errors=%" PRIu64 " restores=%" PRIu64
+           " doctored=%" PRIu64 " executed=%" PRIu64 " fell_back=%" PRIu64 " gate_refused=%" PRIu64,
            options->to - options->from + 1, sum->ops, sum->entries, sum->lives, sum->turns,
            sum->replayed, sum->pendings, sum->lost, sum->relaxed, sum->searched, sum->images,
-           sum->image_errors, sum->doctored, sum->executed, sum->fell_back, sum->gate_refused);
+           sum->image_errors, sum->restores, sum->doctored, sum->executed, sum->fell_back,
+           sum->gate_refused);
     for (unsigned i = 0; i < STORM_FAULTS; i++) {
         printf(" %s=%" PRIu64, storm_fault_name((enum storm_fault)i), sum->faults[i]);
     }

@@ -42,11 +42,21 @@ static void host_ready(struct server_host *host)
     program->ready = true;
 }
 
+static void archive_line(struct server_program *program, const char *line)
+{
+    static const char span[] = " archive span lsn=";
+    const char *at = strstr(line, span);
+    if (at != NULL) program->archived = strtoull(at + strlen(span), NULL, 10);
+    bool lets_go = strstr(line, " archive failed err=limit ") != NULL;
+    if (lets_go || strstr(line, " archive gap ") != NULL) program->archive_gaps++;
+}
+
 static void trace_line(struct sim_reader *reader, const char *line)
 {
     struct server_program *program = CONTAINER_OF(reader, struct server_program, reader);
     gallery_line(&program->gallery, line);
     gate_line(&program->told, line);
+    archive_line(program, line);
     if (strstr(line, " log opened ") == NULL) return;
     const char *committed = strstr(line, " committed=");
     MUST(committed != NULL);
@@ -113,7 +123,11 @@ static enum err configure(struct server_program *program, struct why *why)
                            "--image-keep",
                            numbers[4],
                            "--save",
-                           settings->save};
+                           settings->save,
+                           "--archive-interval",
+                           "0",
+                           "--archive-dir",
+                           settings->archives ? SERVER_ARCHIVE : ""};
     return config_read_arguments(program->config, words, sizeof words / sizeof words[0], why);
 }
 
@@ -132,6 +146,19 @@ static bool recount(struct server_program *program, struct world *world)
     return program->recount_err == ERR_OK;
 }
 
+/* An operator has made it. */
+static void make_archive(struct world *world)
+{
+    static const char *const made[] = {"archive", SERVER_ARCHIVE}, *const synced[] = {".",
+                                                                                      "archive"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct disk_request make = {.op = DISK_MAKE_DIR, .path = made[i]};
+        if (disk_run(world->disk, &make) != ERR_OK) continue;
+        struct disk_request sync = {.op = DISK_SYNC_DIR, .path = synced[i]};
+        (void)disk_run(world->disk, &sync);
+    }
+}
+
 static bool program_start(struct sim_program *base, struct world *world)
 {
     struct server_program *program = program_of(base);
@@ -139,6 +166,11 @@ static bool program_start(struct sim_program *base, struct world *world)
     program->ready = false;
     program->why.text[0] = '\0';
     if (program->recounting) return recount(program, world);
+    if (program->restoring) {
+        restorer_start(&program->restorer, world);
+        return true;
+    }
+    if (program->settings.archives) make_archive(world);
     program->starts++;
     gallery_starts(&program->gallery, program->settings.image_keep);
     program->config = config_open();
@@ -171,7 +203,7 @@ static void program_ended(struct sim_program *base, enum sim_end end, int status
     program->config = NULL;
     program->server = NULL;
     program->close = (struct task){.run = close_task};
-    if (!program->recounting) canon_ended(&program->canon);
+    if (!program->recounting && !program->restoring) canon_ended(&program->canon);
 }
 
 void server_program_init(struct server_program *program, struct sim_world *world,
@@ -241,4 +273,27 @@ void server_program_configure(struct server_program *program, const char *name, 
     program->value = value;
     program->stop.run = configure_visit;
     if (sim_node_is_up(program->node)) (void)sim_node_visit(program->node, &program->stop);
+}
+
+struct restore_ended {
+    struct sim_condition base;
+    const struct server_program *program;
+};
+
+static bool met_restore_ended(struct sim_condition *base)
+{
+    struct restore_ended *condition = CONTAINER_OF(base, struct restore_ended, base);
+    return !sim_node_is_up(condition->program->node);
+}
+
+bool server_program_restore(struct server_program *program)
+{
+    struct restore_ended condition = {{met_restore_ended}, program};
+    program->restoring = true;
+    program->restorer.node = program->node;
+    program->restorer.ended = false;
+    bool down = sim_node_start(program->node) &&
+                sim_world_run_until(program->world, &condition.base, 600 * SIM_SECOND);
+    program->restoring = false;
+    return down && program->restorer.ended;
 }

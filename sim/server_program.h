@@ -9,8 +9,11 @@
 #include "sim/gallery.h"
 #include "sim/gate.h"
 #include "sim/node.h"
+#include "sim/restorer.h"
 #include "state/state.h"
 
+/* Where a server that archives does so: see storm_archive.c. */
+#define SERVER_ARCHIVE "archive/images"
 enum { SERVER_OPTION_BYTES = 32, SERVER_OPTIONS = 12, SERVER_PORT = 7379 };
 
 /* What differs from the defaults. */
@@ -21,6 +24,7 @@ struct server_settings {
     uint64_t flush_bytes_min, flush_bytes_max;
     unsigned image_keep;
     const char *save; /* borrowed */
+    bool archives;
 };
 
 struct server_program {
@@ -37,6 +41,10 @@ struct server_program {
     bool ready, recounting; /* recounting: the next start only counts the store */
     struct state_recount recount;
     enum err recount_err;
+    bool restoring; /* the next start is that of a restore */
+    struct restorer restorer;
+    uint64_t archived; /* newest LSN that was told as archived */
+    uint64_t archive_gaps;
     enum sim_end end; /* how the last life ended; its status, and why a start was refused */
     int status;
     struct why why;
@@ -62,5 +70,8 @@ void server_program_stop(struct server_program *program);
 void server_program_configure(struct server_program *program, const char *name, const char *value);
 /* Counts the store of the node, which is down. False: it could not be; program->why. */
 bool server_program_recount(struct server_program *program);
+/* Runs a restore with program->restorer.options on the node, which is down. False: it has not come
+ * to its end. */
+bool server_program_restore(struct server_program *program);
 
 #endif

@@ -350,6 +350,7 @@ void storm_finish(struct storm *storm)
     if (storm_failed(storm)) return;
     check_ops(storm);
     search(storm);
+    if (!storm_failed(storm)) storm_check_archive(storm);
 }
 
 static void fill_result(struct storm *storm)

@@ -50,7 +50,7 @@ struct storm_result {
     char failure[700]; /* "": it passed */
     uint64_t hash;
     uint64_t ops, entries, lives, simulated_us, replayed, pendings, lost, relaxed, turns, searched;
-    uint64_t images, image_errors;
+    uint64_t images, image_errors, restores;
     uint64_t doctored, executed, fell_back, gate_refused; /* stores; starts */
     uint64_t faults[STORM_FAULTS];
 };

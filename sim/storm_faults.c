@@ -109,6 +109,7 @@ void storm_draw(struct storm *storm, const struct storm_options *options)
     struct server_settings settings;
     draw_settings(storm, &settings);
     storm_draw_images(storm, seed, &settings);
+    storm_draw_archive(storm, seed, &settings);
     storm->lossy = storm->ever_lossy = settings.durability != CONFIG_DURABILITY_ALWAYS;
     struct sim_node_options node = {
         .drift_ppm = storm->on[FAULT_DRIFT] ? (int64_t)storm_below(storm, 2000) - 1000 : 0,

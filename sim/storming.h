@@ -32,6 +32,8 @@ struct storm {
     struct dice gate_dice; /* what is drawn about stores, likewise */
     struct gate_look look; /* what the start finds */
     struct doctored doctored;
+    struct dice archive_dice;
+    uint64_t restored;      /* directories that were made of the archive */
     struct dice image_dice; /* what is drawn about images: a seed without them is as it was */
     struct storm_result *result;
 
@@ -88,6 +90,9 @@ void storm_heal(struct storm *storm);
 void storm_draw_images(struct storm *storm, uint64_t seed, struct server_settings *out);
 void storm_draw_archivist(struct storm *storm, uint64_t seed);
 void storm_image_tick(struct storm *storm);
+/* storm_archive.c */
+void storm_draw_archive(struct storm *storm, uint64_t seed, struct server_settings *out);
+void storm_check_archive(struct storm *storm); /* the node is down and will stay so */
 /* storm_stores.c */
 void storm_stores_init(struct storm *storm, uint64_t seed);
 void storm_stores_release(struct storm *storm);

@@ -7,6 +7,7 @@
 
 #include "app/progress.h"
 #include "app/server.h"
+#include "app/time_text.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "rdb/rdb.h"
@@ -14,7 +15,7 @@
 #include "snapshot/snapshot.h"
 #include "state/state.h"
 
-enum { TIME_TEXT_BYTES = 64, PIECE_BYTES = 1 << 20 };
+enum { PIECE_BYTES = 1 << 20 };
 
 /* A command under way. */
 struct image_job {
@@ -71,28 +72,12 @@ static enum exit_status job_close(struct image_job *job, enum err err)
 
 /* --- Inspect --- */
 
-/* RFC 3339, UTC. The days are turned into a date of the Gregorian calendar, its years from March
- * on. */
-static void time_format(uint64_t ms, char out[TIME_TEXT_BYTES])
-{
-    uint64_t days = ms / 86400000 + 719468, second = ms / 1000 % 86400;
-    uint64_t era = days / 146097, of_era = days % 146097;
-    uint64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    uint64_t of_year = of_era - (365 * year + year / 4 - year / 100);
-    uint64_t month = (5 * of_year + 2) / 153, day = of_year - (153 * month + 2) / 5 + 1;
-    month = month < 10 ? month + 3 : month - 9;
-    year += era * 400 + (month <= 2 ? 1 : 0);
-    (void)snprintf(out, TIME_TEXT_BYTES, "%04" PRIu64 "-%02u-%02uT%02u:%02u:%02u.%03uZ", year,
-                   (unsigned)month, (unsigned)day, (unsigned)(second / 3600),
-                   (unsigned)(second / 60 % 60), (unsigned)(second % 60), (unsigned)(ms % 1000));
-}
-
 static void print_facts(const struct image_facts *facts)
 {
     char mark[MARK_TEXT_BYTES], digest[DIGEST_TEXT_BYTES], taken[TIME_TEXT_BYTES];
     mark_format(&facts->mark, mark);
     digest_format(facts->digest, digest);
-    time_format(facts->taken_ms, taken);
+    time_text_format(facts->taken_ms, taken);
     printf("mark=%s\ndigest=%s\ntaken=%s\n", mark, digest, taken);
     printf("stamp=%" PRIu64 ".%u\n", stamp_ms(facts->stamp),
            (unsigned)(facts->stamp.bits & 0xffff));

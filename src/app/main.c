@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/archives.h"
 #include "app/images.h"
 #include "app/run.h"
 #include "app/tools.h"
@@ -26,6 +27,11 @@ static const char usage[] =
     "  image verify IMAGE                     check every byte of it, recount its digest\n"
     "  image export-rdb IMAGE FILE            write it as a dump that Redis 7.0 loads\n"
     "  image import-rdb FILE DIR              make a new data directory of a dump of Redis\n"
+    "  archive list DIR                       histories, images, entries and holes of an archive\n"
+    "  archive verify DIR                     check every byte of it\n"
+    "  restore --from ARCHIVE --dir DIR --to-lsn N | --to-time T | --latest [--history ID]\n"
+    "                                         make a new data directory as it was then;\n"
+    "                                         T is in UTC: 2026-01-31T23:59:59.999Z\n"
     "  --help                                 this text; options: `tidemark server --help`\n"
     "  --version                              version and commit\n"
     "\n"
@@ -52,6 +58,8 @@ static int run_tool(const char *group, int count, char **words)
         {"log", "dump", tool_log_dump, NULL, "exactly one DIR is wanted after"},
         {"log", "verify", tool_log_verify, NULL, "exactly one DIR is wanted after"},
         {"store", "digest", tool_store_digest, NULL, "exactly one DIR is wanted after"},
+        {"archive", "list", tool_archive_list, NULL, "exactly one DIR is wanted after"},
+        {"archive", "verify", tool_archive_verify, NULL, "exactly one DIR is wanted after"},
         {"image", "inspect", tool_image_inspect, NULL, "exactly one IMAGE is wanted after"},
         {"image", "verify", tool_image_verify, NULL, "exactly one IMAGE is wanted after"},
         {"image", "export-rdb", NULL, tool_image_export, "IMAGE and FILE are wanted after"},
@@ -87,8 +95,14 @@ int main(int count, char **words)
         return (int)run_server(TIDEMARK_VERSION, TIDEMARK_COMMIT, (size_t)(count - 2),
                                (const char *const *)(words + 2));
     }
+    if (strcmp(command, "restore") == 0) {
+        const char *what = NULL;
+        enum exit_status status = tool_restore((size_t)(count - 2),
+                                               (const char *const *)(words + 2), &what);
+        return what == NULL ? (int)status : usage_error("restore:", what);
+    }
     if (strcmp(command, "log") == 0 || strcmp(command, "store") == 0 ||
-        strcmp(command, "image") == 0) {
+        strcmp(command, "image") == 0 || strcmp(command, "archive") == 0) {
         return run_tool(command, count - 2, words + 2);
     }
     return usage_error("there is no such command:", command);

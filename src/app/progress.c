@@ -29,7 +29,8 @@ void progress_show(struct progress *progress, uint64_t done, uint64_t all)
         fprintf(stderr, " %" PRIu64 "%%", percent);
     }
     if (progress->unit == PROGRESS_BYTES) fprintf(stderr, ", %.1f MiB/s", rate / (1 << 20));
-    else fprintf(stderr, ", %.0f records/s", rate);
+    else if (progress->unit == PROGRESS_RECORDS) fprintf(stderr, ", %.0f records/s", rate);
+    else fprintf(stderr, ", %.1f files/s", rate);
     if (all > done && rate > 0) fprintf(stderr, ", %.0f s left", (double)(all - done) / rate);
     fputs("\033[K", stderr);
     fflush(stderr);

@@ -8,7 +8,7 @@
 
 #include "seam/clock.h"
 
-enum progress_unit { PROGRESS_BYTES, PROGRESS_RECORDS };
+enum progress_unit { PROGRESS_BYTES, PROGRESS_RECORDS, PROGRESS_FILES };
 
 /* Caller-owned. */
 struct progress {

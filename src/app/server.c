@@ -81,6 +81,9 @@ static struct node_options node_options_of(const struct config *config)
         .flush_bytes_min = config_size(config, CONFIG_FLUSH_BUDGET_MIN),
         .flush_bytes_max = config_size(config, CONFIG_FLUSH_BUDGET_MAX),
         .images = node_images_of(config),
+        .archive = {.directory = (const char *)config_text(config, CONFIG_ARCHIVE_DIR).data,
+                    .interval_us = (uint64_t)config_int(config, CONFIG_ARCHIVE_INTERVAL) * 1000000,
+                    .budget_bytes = config_size(config, CONFIG_ARCHIVE_BUDGET)},
     };
 }
 
@@ -232,6 +235,8 @@ static enum err configured(struct config_watch *watch, const struct config *conf
     }
     if (id == CONFIG_SAVE || id == CONFIG_IMAGE_KEEP)
         node_set_images(server->node, &options.images);
+    if (id == CONFIG_ARCHIVE_INTERVAL || id == CONFIG_ARCHIVE_BUDGET)
+        node_set_archive(server->node, &options.archive);
     if (id == CONFIG_LOGLEVEL && server->world.trace != NULL) {
         server->world.trace->least = (enum trace_level)config_enum(config, CONFIG_LOGLEVEL);
     }

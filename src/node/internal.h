@@ -4,6 +4,7 @@
 #define NODE_INTERNAL_H
 
 #include "command/command.h"
+#include "node/archiving.h"
 #include "node/images.h"
 #include "node/limits.h"
 #include "node/node.h"
@@ -91,6 +92,7 @@ struct node {
     struct upkeep upkeep;
     struct start start;
     struct images images;
+    struct archiving archiving;
 
     struct task tell; /* a listener's call, outside every call into the node */
     enum node_failure failure;

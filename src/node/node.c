@@ -94,6 +94,7 @@ enum err node_open(struct node **out, const struct world *world, struct machine_
         return err;
     }
     node->start.took_us = clock_now_us(world->clock) - began_us;
+    node_archiving_open(node, &options->archive);
     node_upkeep_start(node);
     *out = node;
     return ERR_OK;
@@ -130,6 +131,7 @@ void node_close(struct node *node)
     clock_cancel(node->world.clock, &node->apply);
     clock_cancel(node->world.clock, &node->tell);
     struct why why;
+    archive_close(node->archiving.archive);
     snapshot_close(node->images.snapshot);
     if (node->phase == NODE_STOPPED) {
         enum err err = log_close(node->log, &why);

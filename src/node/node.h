@@ -29,6 +29,13 @@ struct node_images {
     struct node_save_point points[NODE_SAVE_POINTS_MAX];
 };
 
+/* Copies of the log and of images, elsewhere. */
+struct node_archive {
+    const char *directory; /* NULL or empty: none; not to be changed while serving */
+    uint64_t interval_us;
+    uint64_t budget_bytes; /* the log may become so large for what is not archived */
+};
+
 struct node_options {
     const char *directory; /* of the data; made when absent */
     enum log_durability durability;
@@ -36,6 +43,7 @@ struct node_options {
     uint64_t segment_bytes, reserve_bytes;
     uint64_t flush_bytes_min, flush_bytes_max; /* bounds of the flush budget */
     struct node_images images;
+    struct node_archive archive;
 };
 
 /* Why a node ends by itself; the process's exit status follows from it. */
@@ -72,5 +80,6 @@ void node_close(struct node *node);
 void node_set_durability(struct node *node, enum log_durability durability);
 void node_set_flush_bytes(struct node *node, uint64_t min, uint64_t max);
 void node_set_images(struct node *node, const struct node_images *images);
+void node_set_archive(struct node *node, const struct node_archive *archive);
 
 #endif

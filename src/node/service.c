@@ -100,6 +100,7 @@ static void node_status(struct service *service, struct service_status *out)
     };
     out->applied = out->mark.lsn;
     node_images_status(node, &out->images);
+    node_archiving_status(node, &out->archive);
 }
 
 const struct service_ops node_service_ops = {

@@ -152,7 +152,8 @@ static void stop_log(struct node *node)
 void node_stop_step(struct node *node)
 {
     if (node->phase == NODE_CLOSING && log_is_poisoned(node->log)) return; /* failed() follows */
-    if (node->phase == NODE_CLOSING && log_is_quiet(node->log) && node_images_quiet(node)) {
+    if (node->phase == NODE_CLOSING && log_is_quiet(node->log) && node_images_quiet(node) &&
+        node_archiving_quiet(node)) {
         node->phase = NODE_STOPPED;
         clock_defer(node->world.clock, &node->tell);
         return;
@@ -173,6 +174,7 @@ void node_stop(struct node *node)
 {
     if (node->phase == NODE_OPENING || node->phase == NODE_SERVING) {
         node_images_stop(node);
+        node_archiving_stop(node);
         trace_event(node->world.trace, TRACE_NOTICE, "node", "stopping", "in_order=%llu",
                     (unsigned long long)node->order_count);
         node->phase = NODE_DRAINING;
@@ -223,6 +225,7 @@ static void tick_fired(struct timer *timer)
     free_space(node);
     node_flush_if_due(node);
     node_images_tick(node);
+    node_archiving_tick(node);
     node_wait_retry(node);
     uint64_t idle_us = clock_now_us(node->world.clock) - node->upkeep.last_append_us;
     if (idle_us >= NODE_IDLE_US) log_note_idle(node->log);

@@ -89,6 +89,19 @@ struct service_images {
     struct why why;                                /* of the last attempt that failed */
 };
 
+/* Copies of the log and of images in a directory elsewhere. */
+struct service_archive {
+    bool on;
+    bool failing;         /* the last attempt failed: */
+    bool covered;         /* an image, or nothing, leads to `lsn` without a hole */
+    struct lsn lsn;       /* of the newest archived entry; 0: none, or not known yet */
+    struct lsn image;     /* of the newest archived image; likewise */
+    uint64_t lag_entries; /* committed and not archived */
+    uint64_t lag_us;      /* how long the oldest of them waits, about */
+    uint64_t spans, bytes, failures, gaps; /* of this process */
+    struct why why;                        /* of the last failure */
+};
+
 enum service_phase {
     SERVICE_OPENING, /* calls are refused: the end of the log is being applied */
     SERVICE_SERVING,
@@ -121,6 +134,7 @@ struct service_status {
     bool low_space; /* writes are refused until space returns */
     int64_t clock_jump_ms;
     struct service_images images;
+    struct service_archive archive;
 };
 
 struct service_ops {

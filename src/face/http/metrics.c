@@ -196,6 +196,30 @@ static void write_images(const struct http_view *view, struct text *text)
         images->bytes_expected);
 }
 
+static void write_archive(const struct http_view *view, struct text *text)
+{
+    const struct service_archive *archive = &view->status.archive;
+    if (!archive->on) return;
+    one(text, TEXT_GAUGE, "archive_lsn", "Place of the newest archived entry in the log.",
+        archive->lsn.at);
+    one(text, TEXT_GAUGE, "archive_image_lsn", "Place of the newest archived image in the log.",
+        archive->image.at);
+    one(text, TEXT_GAUGE, "archive_covered",
+        "1 if there is no hole between an archived image and the newest archived entry.",
+        archive->covered);
+    one(text, TEXT_GAUGE, "archive_lag_entries", "Entries committed and not archived.",
+        archive->lag_entries);
+    one_us(text, "archive_lag_seconds", "How long the oldest of them waits.", archive->lag_us);
+    one(text, TEXT_GAUGE, "archive_failing", "1 if the last attempt to archive failed.",
+        archive->failing);
+    one(text, TEXT_COUNTER, "archive_failures_total", "Attempts to archive that failed.",
+        archive->failures);
+    one(text, TEXT_COUNTER, "archive_gaps_total", "Times that entries were never archived.",
+        archive->gaps);
+    one(text, TEXT_COUNTER, "archive_written_bytes_total", "Written to the archive.",
+        archive->bytes);
+}
+
 void http_write_metrics(const struct http_view *view, struct buffer *out)
 {
     struct text text = {.out = out};
@@ -207,4 +231,5 @@ void http_write_metrics(const struct http_view *view, struct buffer *out)
     write_pipeline(&view->status, &text);
     write_keys(view, &text);
     write_images(view, &text);
+    write_archive(view, &text);
 }

@@ -83,6 +83,22 @@ static void describe_saving(const struct info *info)
                          rate == 0 || all < done ? 0 : (all - done) / rate);
 }
 
+static void describe_archive(const struct info *info)
+{
+    const struct service_archive *archive = &info->status.archive;
+    buffer_append_format(info->out, "archive_enabled:%d\r\n", archive->on ? 1 : 0);
+    if (!archive->on) return;
+    buffer_append_format(
+        info->out,
+        "archive_lsn:%" PRIu64 "\r\narchive_image_lsn:%" PRIu64 "\r\narchive_covered:%d\r\n"
+        "archive_lag_entries:%" PRIu64 "\r\narchive_lag_seconds:%" PRIu64
+        "\r\narchive_written_bytes:%" PRIu64 "\r\narchive_failures:%" PRIu64
+        "\r\narchive_gaps:%" PRIu64 "\r\narchive_status:%s\r\narchive_error:%s\r\n",
+        archive->lsn.at, archive->image.at, archive->covered ? 1 : 0, archive->lag_entries,
+        archive->lag_us / 1000000, archive->bytes, archive->failures, archive->gaps,
+        archive->failing ? "err" : "ok", archive->failing ? archive->why.text : "");
+}
+
 static void section_persistence(const struct info *info)
 {
     const struct service_status *status = &info->status;
@@ -104,6 +120,7 @@ static void section_persistence(const struct info *info)
         status->low_space ? "err" : "ok", status->log_bytes, images->lsn.at, images->bytes,
         images->images, images->bad, images->checked_s);
     describe_saving(info);
+    describe_archive(info);
 }
 
 static void section_stats(const struct info *info)
