@@ -323,8 +323,51 @@ def a_copy_of_the_data_that_went_another_way_writes_nothing_there():
         expect(names_of(archive, ".entries"), there)
 
 
+def grow(server, archive, key, lives=2, entries=4):
+    """A span an entry."""
+    server.options["archive-dir"] = archive
+    for _ in range(lives):
+        server.start()
+        with server.client() as client:
+            for number in range(entries):
+                client.call("SET", key, number)
+                wait_archived(client)
+        server.stop()
+
+
+def spans_of_two_branches_do_not_make_one_state():
+    archive, other = temp_folder("archive"), os.path.join(temp_folder("other"), "archive")
+    with archiving(archive, archive_interval=0) as server:
+        with server.client() as client:
+            client.call("SET", "a", 1)
+            wait_archived(client)
+        server.stop()
+        common = max(span_of(path)[1] for path in names_of(archive, ".entries"))
+        copy = server.data + ".copy"
+        shutil.copytree(server.data, copy)
+        shutil.copytree(archive, other)
+        grow(server, archive, "a")
+        server.data = copy
+        grow(server, other, "b")
+    ends = {span_of(path)[1]: path for path in names_of(archive, ".entries")}
+    begins = {span_of(path)[0]: path for path in names_of(other, ".entries")}
+    seam = max(end for end in ends if end > common + 1 and end + 1 in begins)
+    for folder in (archive, other):
+        restore(folder, "--latest")
+    for end, path in ends.items():
+        if end > seam:
+            os.remove(path)
+    for begin, path in begins.items():
+        if begin > seam:
+            shutil.copy(path, history_of(archive))
+    restore(archive, "--to-lsn", seam)
+    restore(archive, "--to-lsn", seam + 1, status=CORRUPT)
+    tidemark("archive", "verify", archive, status=CORRUPT)
+
+
 if __name__ == "__main__":
     run(a_copy_of_the_data_that_went_another_way_writes_nothing_there,
+        spans_of_two_branches_do_not_make_one_state,
         a_restore_to_an_lsn_in_the_middle_of_a_load_has_the_digest_recorded_there,
         a_restored_server_serves_writes_and_is_of_another_history,
         what_is_missing_or_damaged_is_refused_by_name,
