@@ -250,7 +250,8 @@ TEST(real_store_space, a_cleaning_that_would_fill_the_disk_is_ended_and_leaves_n
     remove_keys(&test, 2);
     uint64_t before = free_bytes(&test);
     reclaim(&test);
-    assert_in_range(free_bytes(&test), before - (1 << 20), before);
+    /* More is fine: files that the removal has made needless may go only now. */
+    assert_true(free_bytes(&test) >= before - (1 << 20));
     struct store_real *store = CONTAINER_OF(test.store, struct store_real, store);
     struct why why;
     assert_int_equal(engine_health(&store->engine, &why), ERR_OK); /* it did not run into the end */
