@@ -25,6 +25,7 @@ bounds go through patience(), because a server built with sanitizers is slow. A 
 sanitizer, about any process, makes the function fail in which it was written.
 """
 import atexit
+import contextlib
 import os
 import random
 import re
@@ -355,6 +356,19 @@ def expect_no_reports():
     if found:  # the runner shows what was written
         raise Failure("a sanitizer has reported something"
                       + ("" if "TIDEMARK_RUNNER" in os.environ else f":\n{found}"))
+
+
+@contextlib.contextmanager
+def stopped(name="server", **options):
+    """A server that was never started; it ends with the block; a failure shows its log."""
+    server = Server(name, **options)
+    try:
+        yield server
+    except Exception:
+        print(f"---- the end of the log of {server.name}\n{server.log_tail()}----")
+        raise
+    finally:
+        server.kill()
 
 
 def run(*tests):

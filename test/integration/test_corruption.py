@@ -3,7 +3,6 @@
 # Copyright The tidemark authors
 """Bytes on disk that are not what was written: refused with status 3, naming file and offset; and
 what a crash may leave behind: accepted. Also lost and foreign files."""
-import contextlib
 import glob
 import os
 import random
@@ -11,26 +10,13 @@ import re
 import shutil
 import subprocess
 
-from lib import (Failure, Server, ServerDied, binary, expect, expect_true, keys_folder, patience,
-                 run, tidemark, wait_until)
+from lib import (Failure, ServerDied, binary, expect, expect_true, keys_folder, patience,
+                 run, stopped, tidemark, wait_until)
 from storm import Writer
 
 REFUSED, CORRUPT = 2, 3
 SMALL = {"log_segment_size": "1m", "log_reserve_size": "4m"}
 FLUSHING = {**SMALL, "flush_budget_min": "1m", "flush_budget_max": "1m"}
-
-
-@contextlib.contextmanager
-def stopped(name="server", **options):
-    """A server that was never started; it ends with the block; a failure shows its log."""
-    server = Server(name, **options)
-    try:
-        yield server
-    except Exception:
-        print(f"---- the end of the log of {server.name}\n{server.log_tail()}----")
-        raise
-    finally:
-        server.kill()
 
 
 def log_of(server):

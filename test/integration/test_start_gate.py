@@ -5,30 +5,17 @@
 and what the next start makes of it. Whatever it makes, the data is what it was, to the digest; or
 the start is refused with its status, says what to do, and changes nothing.
 """
-import contextlib
 import glob
 import os
 import re
 import shutil
 
-from lib import Failure, Server, ServerDied, expect, expect_true, keys_folder, run, tidemark
+from lib import (Failure, ServerDied, expect, expect_true, keys_folder, run, stopped,
+                 tidemark)
 
 REFUSED, CORRUPT = 2, 3
 SMALL = {"log_segment_size": "1m", "log_reserve_size": "4m", "save": ""}
 FLUSHING = {**SMALL, "flush_budget_min": "1m", "flush_budget_max": "1m"}
-
-
-@contextlib.contextmanager
-def stopped(name="server", **options):
-    """A server that was never started; it ends with the block; a failure shows its log."""
-    server = Server(name, **options)
-    try:
-        yield server
-    except Exception:
-        print(f"---- the end of the log of {server.name}\n{server.log_tail()}----")
-        raise
-    finally:
-        server.kill()
 
 
 def fill(client, first, count):
