@@ -54,19 +54,20 @@ static void add(struct gallery *gallery, const struct gallery_image *image)
 
 /* --- One image --- */
 
-struct content {
-    struct image_source source;
-    const struct buffer *bytes;
-};
-
-static enum err content_read(struct image_source *source, uint64_t offset, void *data,
-                             uint64_t size, struct why *why)
+static enum err file_read(struct image_source *source, uint64_t offset, void *data, uint64_t size,
+                          struct why *why)
 {
-    const struct buffer *bytes = CONTAINER_OF(source, struct content, source)->bytes;
+    const struct buffer *bytes = CONTAINER_OF(source, struct gallery_file, source)->bytes;
     if (offset > bytes->size || size > bytes->size - offset)
         return why_fail(why, ERR_CORRUPT, "the file ends before offset %" PRIu64, offset + size);
     memcpy(data, bytes->data + offset, (size_t)size);
     return ERR_OK;
+}
+
+void gallery_file_init(struct gallery_file *file, const struct buffer *bytes)
+{
+    *file = (struct gallery_file){.source = {.read = file_read, .size = bytes->size},
+                                  .bytes = bytes};
 }
 
 static enum err misfit(struct why *why, const char *what)
@@ -126,10 +127,10 @@ static enum err check_records(struct image_reader *reader, struct why *why)
 static enum err check_content(const struct canon *canon, const struct buffer *bytes,
                               struct gallery_image *image, struct why *why)
 {
-    struct content content = {.source = {.read = content_read, .size = bytes->size},
-                              .bytes = bytes};
+    struct gallery_file file;
+    gallery_file_init(&file, bytes);
     struct image_reader *reader = NULL;
-    enum err err = image_open(&reader, &content.source, why);
+    enum err err = image_open(&reader, &file.source, why);
     if (err != ERR_OK) return err;
     const struct image_facts *facts = image_facts(reader);
     if (facts->mark.lsn.at != image->lsn) err = misfit(why, "its name is of another LSN");

@@ -15,6 +15,7 @@
 #define SIM_GALLERY_H
 
 #include "sim/canon.h"
+#include "snapshot/snapshot.h"
 
 struct sim_node;
 
@@ -42,6 +43,13 @@ struct gallery {
     uint64_t hits;  /* of faults of the disk, before */
     bool blind;     /* an image that could not be read was passed over */
 };
+
+/* The bytes of an image's file, for image_open(). */
+struct gallery_file {
+    struct image_source source;
+    const struct buffer *bytes;
+};
+void gallery_file_init(struct gallery_file *file, const struct buffer *bytes); /* borrowed */
 
 void gallery_init(struct gallery *gallery, const struct canon *canon, struct sim_node *node);
 void gallery_release(struct gallery *gallery);

@@ -43,30 +43,14 @@ static void look_at_store(struct sim_node *node, const struct canon *canon, stru
     sim_tree_drop(tree);
 }
 
-struct content {
-    struct image_source source;
-    const struct buffer *bytes;
-};
-
-static enum err content_read(struct image_source *source, uint64_t offset, void *data,
-                             uint64_t size, struct why *why)
-{
-    const struct buffer *bytes = CONTAINER_OF(source, struct content, source)->bytes;
-    if (offset > bytes->size || size > bytes->size - offset)
-        return why_fail(why, ERR_CORRUPT, "the file ends");
-    memcpy(data, bytes->data + offset, (size_t)size);
-    return ERR_OK;
-}
-
 /* The image of this path; false: it does not read. Its bytes are appended; the reader borrows them.
  */
 static bool image_at(struct sim_node *node, const char *path, struct buffer *bytes,
-                     struct content *content, struct image_reader **reader)
+                     struct gallery_file *file, struct image_reader **reader)
 {
     if (!sim_disk_seen(sim_node_disk(node), path, bytes)) return false;
-    *content = (struct content){.source = {.read = content_read, .size = bytes->size},
-                                .bytes = bytes};
-    return image_open(reader, &content->source, NULL) == ERR_OK;
+    gallery_file_init(file, bytes);
+    return image_open(reader, &file->source, NULL) == ERR_OK;
 }
 
 static void look_at_image(struct sim_node *node, const struct canon *canon, const char *path,
@@ -74,9 +58,9 @@ static void look_at_image(struct sim_node *node, const struct canon *canon, cons
 {
     struct buffer bytes;
     buffer_init(&bytes);
-    struct content content;
+    struct gallery_file file;
     struct image_reader *reader = NULL;
-    if (image_at(node, path, &bytes, &content, &reader)) {
+    if (image_at(node, path, &bytes, &file, &reader)) {
         const struct mark *mark = &image_facts(reader)->mark;
         struct bytes key, value;
         enum err err;
@@ -273,9 +257,9 @@ bool gate_forge(struct sim_node *node, const char *path)
     struct buffer bytes, forged;
     buffer_init(&bytes);
     buffer_init(&forged);
-    struct content content;
+    struct gallery_file file;
     struct image_reader *reader = NULL;
-    bool there = image_at(node, path, &bytes, &content, &reader);
+    bool there = image_at(node, path, &bytes, &file, &reader);
     if (there) {
         struct image_facts facts = *image_facts(reader);
         struct image_chain chain;
