@@ -9,18 +9,6 @@
 #include "sim/heap.h"
 #include "sim/stores.h"
 
-struct warming {
-    struct sim_event event;
-    struct list node;
-    struct sim_store *store;
-    struct store_warm *warm; /* the node's */
-};
-
-struct store_view {
-    struct list node;
-    struct sim_tree *tree;
-};
-
 struct sim_cursor {
     struct store_cursor base;
     struct list node;
@@ -60,7 +48,7 @@ uint64_t sim_store_latency(struct sim_store *store, enum sim_store_op op, uint64
     return latency + sim_faults_stall_us(&store->stores->faults, op, store->path);
 }
 
-static void item_warm(const struct sim_store *store, struct sim_item *item)
+void sim_item_warm(const struct sim_store *store, struct sim_item *item)
 {
     if (item == NULL) return;
     item->opening = store->opening;
@@ -74,7 +62,7 @@ static enum err item_touch(const struct sim_store *store, struct sim_item *item,
     if (item == NULL) return ERR_OK;
     const struct sim_stores_profile *profile = &store->stores->profile;
     if (patience == STORE_WAIT) {
-        item_warm(store, item);
+        sim_item_warm(store, item);
         return ERR_OK;
     }
     if (item->opening != store->opening) {
@@ -87,93 +75,6 @@ static enum err item_touch(const struct sim_store *store, struct sim_item *item,
     if (item->is_cached) return ERR_OK;
     store->stores->pendings++;
     return ERR_PENDING;
-}
-
-static void range_warm_forward(const struct sim_store *store, struct sim_tree *tree,
-                               const struct store_range *range)
-{
-    struct sim_item *item = sim_tree_at_or_after(tree, range->from);
-    if (item == NULL) item_warm(store, sim_tree_last(tree));
-    /* The first item beyond the range is read too: a walk looks at it to see that it is at the end.
-     */
-    for (uint64_t bytes = 0; item != NULL;) {
-        item_warm(store, item);
-        bytes += item->key_size + item->value_size;
-        if (bytes_compare(sim_item_key(item), range->to) >= 0 || bytes >= range->bytes_max) return;
-        struct sim_item *next = sim_tree_after(tree, sim_item_key(item));
-        if (next == NULL) item_warm(store, sim_tree_last(tree));
-        item = next;
-    }
-}
-
-static void range_warm_backward(const struct sim_store *store, struct sim_tree *tree,
-                                const struct store_range *range)
-{
-    struct sim_item *beyond = sim_tree_at_or_after(tree, range->to);
-    item_warm(store, beyond != NULL ? beyond : sim_tree_last(tree));
-    struct sim_item *item = sim_tree_before(tree, range->to);
-    for (uint64_t bytes = 0; item != NULL;) {
-        item_warm(store, item);
-        bytes += item->key_size + item->value_size;
-        if (bytes_compare(sim_item_key(item), range->from) < 0 || bytes >= range->bytes_max) return;
-        item = sim_tree_before(tree, sim_item_key(item));
-    }
-}
-
-static void range_warm(const struct sim_store *store, struct sim_tree *tree,
-                       const struct store_range *range)
-{
-    if (range->to.size == 0) {
-        struct sim_item *item = sim_tree_at_or_after(tree, range->from);
-        item_warm(store, item != NULL ? item : sim_tree_last(tree));
-    } else if (range->backward) {
-        range_warm_backward(store, tree, range);
-    } else {
-        range_warm_forward(store, tree, range);
-    }
-}
-
-static void warming_drop(struct warming *warming)
-{
-    sim_world_cancel(store_world(warming->store), &warming->event);
-    list_remove(&warming->node);
-    memory_free(warming);
-}
-
-static void warming_arrived(struct sim_event *event)
-{
-    struct warming *warming = CONTAINER_OF(event, struct warming, event);
-    struct sim_store *store = warming->store;
-    struct store_warm *warm = warming->warm;
-    warm->err = sim_store_roll(store->stores, SIM_STORE_WARM, store->path);
-    warm->why.text[0] = '\0';
-    if (warm->err != ERR_OK) (void)why_fail(&warm->why, warm->err, "%s: injected", store->path);
-    for (size_t i = 0; warm->err == ERR_OK && i < warm->count; i++) {
-        range_warm(store, store->held->tree, &warm->ranges[i]);
-        for (struct list *at = store->views.next; at != &store->views; at = at->next) {
-            range_warm(store, CONTAINER_OF(at, struct store_view, node)->tree, &warm->ranges[i]);
-        }
-    }
-    warming_drop(warming);
-    SIM_CALL_NODE(store->stores->node, warm->done(warm));
-}
-
-static void store_warm_of_sim(struct store *base, struct store_warm *warm)
-{
-    struct sim_store *store = store_of(base);
-    struct sim_heap *before = sim_heap_enter(NULL);
-    MUST(warm->done != NULL);
-    struct warming *warming = memory_zeroed(1, sizeof(*warming));
-    warming->event = (struct sim_event){
-        .fired = warming_arrived, .node = store->stores->node, .kind = SIM_EVENT_WARM};
-    warming->store = store;
-    warming->warm = warm;
-    list_append(&store->warmings, &warming->node);
-    const struct sim_stores_profile *profile = &store->stores->profile;
-    uint64_t latency = sim_store_latency(store, SIM_STORE_WARM, profile->warm_us_min,
-                                         profile->warm_us_max);
-    sim_world_plan(store_world(store), &warming->event, latency);
-    (void)sim_heap_enter(before);
 }
 
 static enum err store_get_of_sim(struct store *base, struct bytes key, enum store_patience patience,
@@ -375,9 +276,7 @@ static void store_drop(struct sim_store *store)
 {
     struct list *node;
     if (store->flushing != NULL) sim_flushing_drop(store->flushing);
-    while ((node = list_first(&store->warmings)) != NULL) {
-        warming_drop(CONTAINER_OF(node, struct warming, node));
-    }
+    sim_warmings_drop(store);
     while ((node = list_first(&store->cursors)) != NULL) {
         cursor_drop(CONTAINER_OF(node, struct sim_cursor, node));
     }
@@ -405,7 +304,7 @@ static const struct store_ops store_ops_of_sim = {
     .cursor = store_cursor_of_sim,
     .flush = sim_store_flush,
     .flush_wait = sim_store_flush_wait,
-    .warm = store_warm_of_sim,
+    .warm = sim_store_warm,
     .fetch = store_fetch_of_sim,
     .view_open = store_view_open_of_sim,
     .view_close = store_view_close_of_sim,

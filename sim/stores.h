@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stores: what sim/store.c and sim/flush.c share. */
+/* stores: what sim/store.c, sim/flush.c and sim/warm.c share. */
 #ifndef SIM_STORES_H
 #define SIM_STORES_H
 
@@ -36,6 +36,11 @@ struct sim_store {
     char path[];
 };
 
+struct store_view {
+    struct list node; /* in sim_store.views */
+    struct sim_tree *tree;
+};
+
 /*   READING --run at its end--> COMMITTING --> TELLING --> done()
  * The version is put in place at the end of COMMITTING. */
 enum sim_flush_phase { FLUSH_READING, FLUSH_COMMITTING, FLUSH_TELLING };
@@ -58,6 +63,10 @@ void sim_store_look_after_space(struct sim_store *store); /* decides what is_low
 enum err sim_store_roll(struct sim_stores *stores, enum sim_store_op op, const char *path);
 uint64_t sim_store_latency(struct sim_store *store, enum sim_store_op op, uint64_t low,
                            uint64_t high);
+
+void sim_item_warm(const struct sim_store *store, struct sim_item *item); /* NULL: nothing */
+void sim_store_warm(struct store *base, struct store_warm *warm);         /* the seam's */
+void sim_warmings_drop(struct sim_store *store);                          /* without telling */
 
 void sim_store_flush(struct store *base, struct store_flush *flush);          /* the seam's */
 enum err sim_store_flush_wait(struct store *base, struct store_flush *flush); /* likewise */

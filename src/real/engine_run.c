@@ -191,10 +191,11 @@ static enum err warm_one(const struct engine *engine, const rocksdb_readoptions_
 /* Goes one item past the range: whoever walks it on the loop does so too, to see that it has
  * ended. */
 enum err engine_warm(const struct engine *engine, const rocksdb_readoptions_t *options,
-                     const struct store_range *range, struct why *why)
+                     struct store_warm *warm, const struct store_range *range)
 {
-    if (engine->db == NULL) return why_fail(why, ERR_IO, "store: could not be opened again");
-    if (range->to.size == 0) return warm_one(engine, options, range->from, why);
+    MUST(warm->found == NULL || (range->to.size > 0 && !range->backward));
+    if (engine->db == NULL) return why_fail(&warm->why, ERR_IO, "store: could not be opened again");
+    if (range->to.size == 0) return warm_one(engine, options, range->from, &warm->why);
     rocksdb_iterator_t *iterator = rocksdb_create_iterator(engine->db, options);
     uint64_t moved = 0;
     if (range->backward)
@@ -204,16 +205,17 @@ enum err engine_warm(const struct engine *engine, const rocksdb_readoptions_t *o
         size_t key_size, value_size;
         const char *key = rocksdb_iter_key(iterator, &key_size);
         struct bytes at = bytes_of(key, key_size);
-        (void)rocksdb_iter_value(iterator, &value_size);
+        const char *value = rocksdb_iter_value(iterator, &value_size);
         if (range->backward ? bytes_compare(at, range->from) < 0
                             : bytes_compare(at, range->to) >= 0)
             break;
         moved += key_size + value_size;
+        if (warm->found != NULL) warm->found(warm, at, bytes_of(value, value_size));
         if (range->backward) rocksdb_iter_prev(iterator);
         else rocksdb_iter_next(iterator);
     }
     char *error = NULL;
     rocksdb_iter_get_error(iterator, &error);
     rocksdb_iter_destroy(iterator);
-    return error == NULL ? ERR_OK : engine_err(error, "read", why);
+    return error == NULL ? ERR_OK : engine_err(error, "read", &warm->why);
 }

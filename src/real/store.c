@@ -177,10 +177,13 @@ static void store_warm_work(struct worker *worker, struct list *item)
     warm->why.text[0] = '\0';
     warm->err = ERR_OK;
     rocksdb_readoptions_t *options = store->engine.wait;
-    if (warm->view != NULL) options = store_real_view_options(warm->view);
+    bool own = warm->view != NULL || warm->found != NULL;
+    if (own) options = store_real_view_options(warm->view);
+    /* What goes to somebody does not push out what others read again. */
+    if (warm->found != NULL) rocksdb_readoptions_set_fill_cache(options, 0);
     for (size_t i = 0; i < warm->count && warm->err == ERR_OK; i++)
-        warm->err = engine_warm(&store->engine, options, &warm->ranges[i], &warm->why);
-    if (warm->view != NULL) rocksdb_readoptions_destroy(options);
+        warm->err = engine_warm(&store->engine, options, warm, &warm->ranges[i]);
+    if (own) rocksdb_readoptions_destroy(options);
 }
 
 static void store_warm_done(struct worker *worker, struct list *item)

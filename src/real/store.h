@@ -52,7 +52,7 @@ struct store_cursor *store_real_cursor(struct store *store, struct store_view *v
 struct store_view *store_real_view_open(struct store *store);
 void store_real_view_close(struct store *store, struct store_view *view);
 void store_real_view_drop(struct store_real *store, struct list *view);
-/* For a reader that may wait, on any thread; owned by the caller. */
+/* For a reader that may wait, on any thread; owned by the caller. NULL: of no view. */
 rocksdb_readoptions_t *store_real_view_options(const struct store_view *view);
 
 #endif

@@ -142,7 +142,7 @@ struct store_cursor *store_real_cursor(struct store *base, struct store_view *vi
 
 rocksdb_readoptions_t *store_real_view_options(const struct store_view *view)
 {
-    return engine_view_options(STORE_WAIT, view->snapshot);
+    return engine_view_options(STORE_WAIT, view != NULL ? view->snapshot : NULL);
 }
 
 struct store_view *store_real_view_open(struct store *base)

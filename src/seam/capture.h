@@ -28,7 +28,7 @@ struct capture_facts {
     uint64_t bytes_expected; /* of all records, roughly: for a progress in percent */
 };
 
-/* Caller-owned; brings what was missing into memory. */
+/* Caller-owned; reads what was missing. */
 struct capture_warm {
     enum err err;
     struct why why;

@@ -69,7 +69,7 @@ struct store_flush {
     void *world;
 };
 
-/* Brings ranges into memory. Caller-owned. */
+/* Brings ranges into memory, or reads them off the loop for its caller. Caller-owned. */
 struct store_range {
     struct bytes from, to; /* [from, to); `to` empty: the one key `from`. Borrowed until done */
     bool backward;         /* warm from the end of the range */
@@ -80,6 +80,11 @@ struct store_warm {
     const struct store_range *ranges; /* borrowed until done */
     size_t count;
     struct store_view *view; /* read as this one has them; NULL: as the newest flush has */
+    /* NULL: into memory, from where some of it may be gone again before anybody reads it. Else each
+     * record is given to this, in order and borrowed for the call, and need not stay in memory;
+     * only for ranges forward. May be called on another thread: it may touch only what the loop
+     * leaves alone until done(). Before an error, some records may have been given. */
+    void (*found)(struct store_warm *warm, struct bytes key, struct bytes value);
     enum err err;
     struct why why;
     void (*done)(struct store_warm *warm); /* on the loop */

@@ -2,32 +2,33 @@
 /* The capture: a view of the store that the newest flush left, and what its own meta record says of
  * it (I4). Nothing here looks at what is applied.
  *
- * A small cache may have lost the begin of what was warmed when the end of it is there: so less is
- * warmed when a place is missing again, and at last it is waited for. */
+ * The store reads window after window off the loop and gives the records to the capture itself, not
+ * to its cache: what a cache is too small to keep, such as a value that is larger than it, would
+ * have to be read again for every record that is asked for before it. */
 #include "base/memory.h"
 #include "base/plant.h"
 #include "state/core.h"
 
-enum { CAPTURE_WARM_BYTES = 1 << 20, CAPTURE_WARM_BYTES_MIN = 4 << 10 };
+enum { CAPTURE_WINDOW_BYTES = 1 << 20, CAPTURE_HEAD_BYTES = 8 };
+
+enum capture_meta { META_UNKNOWN, META_WANTED, META_ABSENT, META_THERE };
 
 struct state_capture {
     struct capture base;
     struct list node; /* in state->captures */
     struct state *state;
     struct store_view *view;
-    struct store_cursor *cursor;
-    enum store_patience patience; /* the cursor's */
-    unsigned attempts;            /* at what comes next, in vain */
-    uint64_t warm_bytes;
-    struct buffer place; /* the key given last */
-    bool begun, placed;  /* a key was given; the cursor stands on it */
-    bool want_meta;      /* what was missing is the meta record */
-    bool closed;         /* while the warm was under way */
-    struct meta meta;    /* of the view; mark 0: not read yet */
-    struct buffer from;
+    enum capture_meta found; /* what is known of the meta record */
+    struct buffer record;    /* it, as it was read */
+    struct meta meta;        /* no epochs: not decoded yet */
+    struct buffer window;    /* records: {le32 key size, le32 value size, key, value} */
+    size_t at, last;         /* in it: the next record, the newest one */
+    struct buffer from;      /* where the next window begins */
+    bool ended;              /* there is none */
+    bool closed;             /* while the warm was under way */
     struct store_range range;
     struct store_warm warm;
-    struct capture_warm *asked; /* under way */
+    struct capture_warm *asked; /* under way: `record` and `window` are the store's */
 };
 
 static struct state_capture *capture_of(struct capture *base)
@@ -35,37 +36,15 @@ static struct state_capture *capture_of(struct capture *base)
     return CONTAINER_OF(base, struct state_capture, base);
 }
 
-static void cursor_open(struct state_capture *capture, enum store_patience patience)
-{
-    struct store *store = capture->state->store;
-    if (capture->cursor != NULL) capture->cursor->ops->close(capture->cursor);
-    capture->cursor = store->ops->cursor(store, capture->view, patience);
-    capture->patience = patience;
-    capture->placed = false;
-}
-
-/* The cursor for what comes next. */
-static struct store_cursor *cursor_of(struct state_capture *capture)
-{
-    bool waits = capture->attempts >= MACHINE_ATTEMPTS_MAX;
-    enum store_patience patience = waits ? STORE_WAIT : STORE_NO_WAIT;
-    if (patience != capture->patience) cursor_open(capture, patience);
-    return capture->cursor;
-}
-
 static enum err read_meta(struct state_capture *capture, struct why *why)
 {
-    struct store_cursor *cursor = cursor_of(capture);
-    capture->placed = false;
-    enum err err = cursor->ops->seek(cursor, bytes_text("M"));
-    capture->want_meta = err == ERR_PENDING;
-    if (err == ERR_OK && !bytes_equal(cursor->ops->key(cursor), bytes_text("M")))
-        err = ERR_NOT_FOUND;
-    if (err == ERR_PENDING) return err;
-    capture->attempts = 0;
-    if (err == ERR_NOT_FOUND) return why_fail(why, err, "nothing was flushed yet");
-    if (err != ERR_OK) return why_fail(why, err, "the meta record cannot be read");
-    return meta_decode(cursor->ops->value(cursor), &capture->meta, why);
+    switch (capture->found) {
+    case META_UNKNOWN:
+    case META_WANTED: capture->found = META_WANTED; return ERR_PENDING;
+    case META_ABSENT: return why_fail(why, ERR_NOT_FOUND, "nothing was flushed yet");
+    case META_THERE: break;
+    }
+    return meta_decode(buffer_bytes(&capture->record), &capture->meta, why);
 }
 
 static enum err capture_facts(struct capture *base, struct capture_facts *facts, struct why *why)
@@ -93,29 +72,20 @@ static enum err capture_facts(struct capture *base, struct capture_facts *facts,
     return ERR_OK;
 }
 
-/* Behind the key that was given last. */
-static struct bytes next_place(struct state_capture *capture)
+static void window_record(const struct state_capture *capture, size_t at, struct bytes *key,
+                          struct bytes *value)
 {
-    buffer_clear(&capture->from);
-    buffer_append(&capture->from, buffer_bytes(&capture->place));
-    buffer_append_byte(&capture->from, 0);
-    return capture->begun ? buffer_bytes(&capture->from) : bytes_of("", 0);
+    const uint8_t *head = capture->window.data + at;
+    *key = bytes_of(head + CAPTURE_HEAD_BYTES, load_le32(head));
+    *value = bytes_of(key->data + key->size, load_le32(head + 4));
 }
 
 static enum err capture_next(struct capture *base, struct bytes *key, struct bytes *value)
 {
     struct state_capture *capture = capture_of(base);
-    struct store_cursor *cursor = cursor_of(capture);
-    enum err err = capture->placed ? cursor->ops->next(cursor)
-                                   : cursor->ops->seek(cursor, next_place(capture));
-    capture->placed = err == ERR_OK;
-    if (err != ERR_OK) return err;
-    capture->attempts = 0;
-    *key = cursor->ops->key(cursor);
-    *value = cursor->ops->value(cursor);
-    buffer_clear(&capture->place);
-    buffer_append(&capture->place, *key);
-    capture->begun = true;
+    if (capture->at == capture->window.size) return capture->ended ? ERR_NOT_FOUND : ERR_PENDING;
+    window_record(capture, capture->at, key, value);
+    capture->at += CAPTURE_HEAD_BYTES + key->size + value->size;
     return ERR_OK;
 }
 
@@ -123,7 +93,8 @@ static void capture_free(struct state_capture *capture)
 {
     list_remove(&capture->node);
     memory_free(capture->meta.epochs);
-    buffer_release(&capture->place);
+    buffer_release(&capture->record);
+    buffer_release(&capture->window);
     buffer_release(&capture->from);
     memory_free(capture);
 }
@@ -134,9 +105,28 @@ static void view_close(struct state_capture *capture)
     store->ops->view_close(store, capture->view);
 }
 
-static void capture_warmed(struct store_warm *warm)
+/* --- Reading: the functions that take are called on the store's thread --- */
+
+static void take_meta(struct store_warm *warm, struct bytes key, struct bytes value)
 {
     struct state_capture *capture = CONTAINER_OF(warm, struct state_capture, warm);
+    (void)key;
+    buffer_append(&capture->record, value);
+    capture->found = META_THERE;
+}
+
+static void take_record(struct store_warm *warm, struct bytes key, struct bytes value)
+{
+    struct state_capture *capture = CONTAINER_OF(warm, struct state_capture, warm);
+    capture->last = capture->window.size;
+    buffer_append_le32(&capture->window, (uint32_t)key.size);
+    buffer_append_le32(&capture->window, (uint32_t)value.size);
+    buffer_append(&capture->window, key);
+    buffer_append(&capture->window, value);
+}
+
+static void warm_ended(struct state_capture *capture)
+{
     struct capture_warm *asked = capture->asked;
     capture->asked = NULL;
     if (capture->closed) {
@@ -144,9 +134,53 @@ static void capture_warmed(struct store_warm *warm)
         capture_free(capture);
         return;
     }
-    asked->err = warm->err;
-    asked->why = warm->why;
+    asked->err = capture->warm.err;
+    asked->why = capture->warm.why;
     asked->done(asked);
+}
+
+static void meta_warmed(struct store_warm *warm)
+{
+    struct state_capture *capture = CONTAINER_OF(warm, struct state_capture, warm);
+    if (warm->err == ERR_OK && capture->found == META_WANTED) capture->found = META_ABSENT;
+    warm_ended(capture);
+}
+
+static void window_warmed(struct store_warm *warm)
+{
+    struct state_capture *capture = CONTAINER_OF(warm, struct state_capture, warm);
+    if (capture->window.size == 0) {
+        capture->ended = warm->err == ERR_OK;
+    } else {
+        struct bytes key, value;
+        window_record(capture, capture->last, &key, &value);
+        buffer_clear(&capture->from);
+        buffer_append(&capture->from, key);
+        buffer_append_byte(&capture->from, 0);
+    }
+    warm_ended(capture);
+}
+
+static void warm_meta(struct state_capture *capture)
+{
+    capture->range = (struct store_range){
+        .from = bytes_text("M"), .to = bytes_of("M", 2), .bytes_max = 1};
+    capture->warm.found = take_meta;
+    capture->warm.done = meta_warmed;
+}
+
+/* The window before was given, all of it. */
+static void warm_window(struct state_capture *capture)
+{
+    MUST(capture->at == capture->window.size);
+    if (capture->window.capacity > 4 * CAPTURE_WINDOW_BYTES) buffer_release(&capture->window);
+    buffer_clear(&capture->window);
+    capture->at = 0;
+    capture->range = (struct store_range){.from = buffer_bytes(&capture->from),
+                                          .to = bytes_text("\xff"),
+                                          .bytes_max = CAPTURE_WINDOW_BYTES};
+    capture->warm.found = take_record;
+    capture->warm.done = window_warmed;
 }
 
 static void capture_warm(struct capture *base, struct capture_warm *asked)
@@ -155,24 +189,18 @@ static void capture_warm(struct capture *base, struct capture_warm *asked)
     struct store *store = capture->state->store;
     MUST(capture->asked == NULL);
     capture->asked = asked;
-    struct bytes from = capture->want_meta ? bytes_text("M") : next_place(capture);
-    if (from.size == 0) from = bytes_of("", 1); /* the first key is not shorter than one byte */
-    capture->want_meta = false;
-    if (capture->attempts++ > 0 && capture->warm_bytes > CAPTURE_WARM_BYTES_MIN)
-        capture->warm_bytes /= 4;
-    capture->range = (struct store_range){
-        .from = from, .to = bytes_text("\xff"), .bytes_max = capture->warm_bytes};
     capture->warm = (struct store_warm){
-        .ranges = &capture->range, .count = 1, .view = capture->view, .done = capture_warmed};
+        .ranges = &capture->range, .count = 1, .view = capture->view};
+    if (capture->found == META_WANTED) warm_meta(capture);
+    else warm_window(capture);
     store->ops->warm(store, &capture->warm);
 }
 
 static void capture_close(struct capture *base)
 {
     struct state_capture *capture = capture_of(base);
-    capture->cursor->ops->close(capture->cursor);
     if (capture->asked != NULL) {
-        capture->closed = true; /* its view is being read: capture_warmed(), or the close of all */
+        capture->closed = true; /* its view is being read: warm_ended(), or the close of all */
         return;
     }
     view_close(capture);
@@ -188,11 +216,11 @@ struct capture *state_capture(struct machine *machine)
     struct state_capture *capture = memory_zeroed(1, sizeof *capture);
     capture->base.ops = &ops;
     capture->state = state;
-    buffer_init(&capture->place);
+    buffer_init(&capture->record);
+    buffer_init(&capture->window);
     buffer_init(&capture->from);
+    buffer_append_byte(&capture->from, 0); /* no key is shorter than one byte */
     capture->view = store->ops->view_open(store);
-    capture->warm_bytes = CAPTURE_WARM_BYTES;
-    cursor_open(capture, STORE_NO_WAIT);
     list_append(&state->captures, &capture->node);
     return &capture->base;
 }

@@ -187,6 +187,70 @@ static enum err warm_range(struct store_test *test, struct store_range range)
     return warm.err;
 }
 
+struct taking {
+    struct store_warm base;
+    unsigned count;
+    uint64_t stamps; /* added up */
+    struct buffer last;
+};
+
+static void take(struct store_warm *warm, struct bytes key, struct bytes value)
+{
+    struct taking *taking = CONTAINER_OF(warm, struct taking, base);
+    assert_true(bytes_compare(buffer_bytes(&taking->last), key) < 0);
+    buffer_clear(&taking->last);
+    buffer_append(&taking->last, key);
+    taking->stamps += load_le64(value.data);
+    taking->count++;
+}
+
+static void take_range(struct store_test *test, struct taking *taking, struct store_view *view,
+                       struct store_range range)
+{
+    buffer_release(&taking->last);
+    *taking = (struct taking){
+        .base = {.ranges = &range, .count = 1, .view = view, .found = take, .done = warm_done}};
+    buffer_init(&taking->last);
+    test->store->ops->warm(test->store, &taking->base);
+    real_stores_settle(test->stores);
+    assert_int_equal(taking->base.err, ERR_OK);
+}
+
+TEST(real_store, what_is_read_for_its_caller_is_what_the_view_has_and_leaves_the_cache_alone)
+{
+    struct store_test test;
+    begin(&test, "/tmp");
+    for (uint64_t i = 0; i < 3; i++) {
+        struct count_run run = {
+            .prefix = "k", .from = i, .to = 3000, .step = 3, .value_bytes = 100, .stamp = i};
+        assert_int_equal(flush_count(test.stores, test.store, run), ERR_OK);
+    }
+    reopen(&test, CACHE_BYTES);
+    struct store_view *view = test.store->ops->view_open(test.store);
+    struct count_run over = {.prefix = "k", .to = 3000, .step = 1, .value_bytes = 100, .stamp = 9};
+    assert_int_equal(flush_count(test.stores, test.store, over), ERR_OK);
+    struct taking taking = {.count = 0};
+    struct store_range range = {
+        .from = bytes_text("k0000000300"), .to = bytes_text("k0000000600"), .bytes_max = 1 << 20};
+    take_range(&test, &taking, view, range);
+    assert_int_equal(taking.count, 300);
+    assert_int_equal(taking.stamps, 300);
+    take_range(&test, &taking, NULL, range);
+    assert_int_equal(taking.stamps, 300 * 9);
+    range.bytes_max = 1000;
+    take_range(&test, &taking, view, range);
+    assert_int_equal(taking.count, (1000 + 110) / 111); /* each has a key of 11 bytes */
+    char out[128];
+    assert_int_equal(get_text(test.store, "k0000000301", STORE_NO_WAIT, out, sizeof(out)),
+                     ERR_PENDING);
+    range.from = bytes_text("l"), range.to = bytes_text("m");
+    take_range(&test, &taking, view, range);
+    assert_int_equal(taking.count, 0);
+    buffer_release(&taking.last);
+    test.store->ops->view_close(test.store, view);
+    end(&test);
+}
+
 TEST(real_store, a_read_that_may_not_wait_is_pending_until_warmed)
 {
     struct store_test test;

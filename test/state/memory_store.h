@@ -363,6 +363,20 @@ static inline void memory_view_close(struct store *base, struct store_view *view
     memory_free(view);
 }
 
+static inline void memory_give(const struct memory_store *store, struct store_warm *warm,
+                               const struct store_range *range)
+{
+    const struct memory_store *seen = warm->view != NULL ? &warm->view->kept : store;
+    uint64_t bytes = 0;
+    for (size_t at = memory_search(seen, range->from); at < seen->count; at++) {
+        struct bytes key = buffer_bytes(&seen->items[at].key);
+        struct bytes value = buffer_bytes(&seen->items[at].value);
+        if (bytes >= range->bytes_max || bytes_compare(key, range->to) >= 0) return;
+        warm->found(warm, key, value);
+        bytes += key.size + value.size;
+    }
+}
+
 /* Ends what is under way: flushes and warms. True if there was any. */
 static inline bool memory_store_step(struct memory_store *store)
 {
@@ -371,6 +385,8 @@ static inline bool memory_store_step(struct memory_store *store)
         list_remove(node);
         struct store_warm *warm = CONTAINER_OF(node, struct store_warm, node);
         warm->err = ERR_OK;
+        for (size_t i = 0; warm->found != NULL && i < warm->count; i++)
+            memory_give(store, warm, &warm->ranges[i]);
         warm->done(warm);
         return true;
     }
