@@ -62,6 +62,7 @@ static void losing(struct canon_listener *listener, uint64_t keep)
     check_ops(storm);
     oracle_forget(&storm->ops, keep);
     if (storm->talkers.told > keep) storm->talkers.told = keep;
+    if (storm->archivist.floor > keep) storm->archivist.floor = keep; /* asked in between */
 }
 
 /* The node is down after a crash with this cut. */
