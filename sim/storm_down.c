@@ -11,6 +11,7 @@
 #include "sim/swap.h"
 
 #define IDENTITY "data/identity"
+#define POINTER "data/keys/current"
 
 static struct sim_disk *disk_of(const struct storm *storm)
 {
@@ -114,10 +115,12 @@ static void damage_below(struct storm *storm, const struct probe *kept)
 }
 
 /* The first time the files are kept; later they take the place of newer ones, if the store has gone
- * on since. */
+ * on since. If it is another one since, which the pointer of then does not name, they would be an
+ * older state as a whole, which no start can tell from the newest: newer files are kept then. */
 static void put_old_log(struct storm *storm)
 {
     const struct canon *canon = &storm->program.canon;
+    if (!swap_agrees(disk_of(storm), &storm->old_log, POINTER)) buffer_clear(&storm->old_log);
     if (storm->old_log.size == 0) {
         struct probe *probe = memory_zeroed(1, sizeof *probe);
         swap_save(disk_of(storm), &storm->old_log);

@@ -45,6 +45,23 @@ void swap_save(struct sim_disk *disk, struct buffer *out)
     buffer_release(&paths);
 }
 
+bool swap_agrees(struct sim_disk *disk, const struct buffer *saved, const char *path)
+{
+    struct buffer seen;
+    buffer_init(&seen);
+    bool agrees = false;
+    (void)sim_disk_seen(disk, path, &seen);
+    for (size_t at = 0; at < saved->size;) {
+        const uint8_t *head = saved->data + at;
+        size_t name = load_le32(head), size = load_le32(head + 4);
+        bool is_it = bytes_equal(bytes_of(head + 8, name), bytes_text(path));
+        if (is_it) agrees = bytes_equal(bytes_of(head + 8 + name, size), buffer_bytes(&seen));
+        at += 8 + name + size;
+    }
+    buffer_release(&seen);
+    return agrees;
+}
+
 static void put(struct sim_disk *disk, const char *directory, const struct buffer *saved)
 {
     struct buffer paths;

@@ -11,6 +11,8 @@ struct sim_disk;
 /* Every file of the data directory with its content, as a run of {le32 path size, le32 size, path,
  * content}. */
 void swap_save(struct sim_disk *disk, struct buffer *out);
+/* Whether the saved file of that path is as the present one. */
+bool swap_agrees(struct sim_disk *disk, const struct buffer *saved, const char *path);
 /* Removes those files and puts the saved ones there, durably. */
 void swap_put(struct sim_disk *disk, const struct buffer *saved);
 /* The same for the files of the log only. */
