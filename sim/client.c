@@ -21,10 +21,10 @@ static struct stream *client_connect(struct sim_world *world, struct sim_node *n
     list_append(&world->clients, &client->in_ends);
     if (node->up) {
         list_append(&node->net->ends, &server->in_ends);
-        sim_world_plan(world, &server->own, sim_net_delay_us(world));
+        sim_world_plan(world, &server->own, sim_end_delay_us(client));
     } else {
         sim_end_break(server);
-        sim_end_close(server, sim_net_delay_us(world));
+        sim_end_close(server, sim_end_delay_us(server));
     }
     return client;
 }
@@ -83,16 +83,17 @@ void sim_stream_reset(struct stream *stream)
     struct stream *peer = stream->peer;
     sim_end_break(stream);
     sim_end_break(peer);
-    sim_end_kick(stream, sim_net_delay_us(stream->link->world));
-    sim_end_kick(peer, sim_net_delay_us(stream->link->world));
+    sim_end_kick(stream, sim_end_delay_us(stream));
+    sim_end_kick(peer, sim_end_delay_us(peer));
+    if (stream->way != NULL) stream->link->world->hits[SIM_HIT_RESET]++;
     sim_link_settle(stream->link);
 }
 
 void sim_stream_clog(struct stream *stream, bool clogged)
 {
     stream->link->is_clogged = clogged;
-    sim_end_kick(stream, sim_net_delay_us(stream->link->world));
-    sim_end_kick(stream->peer, sim_net_delay_us(stream->link->world));
+    sim_end_kick(stream, sim_end_delay_us(stream));
+    sim_end_kick(stream->peer, sim_end_delay_us(stream->peer));
 }
 
 void sim_stream_rate(struct stream *stream, uint64_t bytes_per_second)
@@ -102,12 +103,14 @@ void sim_stream_rate(struct stream *stream, uint64_t bytes_per_second)
 
 void sim_net_isolate(struct sim_node *node, bool isolated)
 {
-    struct sim_net *net = node->net;
-    net->is_isolated = isolated;
-    for (struct list *at = net->ends.next; at != &net->ends; at = at->next) {
-        struct stream *end = CONTAINER_OF(at, struct stream, in_ends);
-        sim_end_kick(end, sim_net_delay_us(node->world));
-        sim_end_kick(end->peer, sim_net_delay_us(node->world));
+    node->net->is_isolated = isolated;
+    for (struct list *at = node->world->links.next; at != &node->world->links; at = at->next) {
+        struct net_link *link = CONTAINER_OF(at, struct net_link, node);
+        if (link->ends[0].node != node && link->ends[1].node != node) continue;
+        for (size_t i = 0; i < 2; i++) {
+            sim_end_kick(&link->ends[i], sim_end_delay_us(&link->ends[i]));
+            sim_end_watch(&link->ends[i]);
+        }
     }
 }
 

@@ -20,6 +20,8 @@ enum sim_event_kind {
     SIM_EVENT_ACCEPT,
     SIM_EVENT_DELIVER,
     SIM_EVENT_DRAIN,
+    SIM_EVENT_EXPIRE,
+    SIM_EVENT_DIAL,
 };
 
 /* Zero-initialised, then the first group set by the owner before it is planned. */

@@ -12,6 +12,7 @@
 #include "sim/must.h"
 #include "sim/net.h"
 #include "sim/node.h"
+#include "sim/paths.h"
 #include "sim/world.h"
 
 enum {
@@ -28,7 +29,12 @@ struct sim_world {
     struct dice dice[SIM_DICE_KINDS];
     struct list nodes;
     unsigned node_count;
-    struct list clients;           /* the harness's ends of streams */
+    struct list clients; /* the harness's ends of streams */
+    struct list links;   /* struct net_link: all that there are */
+    struct list paths;   /* struct sim_path: between nodes that have met */
+    struct sim_paths_profile peers;
+    uint64_t sent; /* sends between nodes so far */
+    uint64_t hits[SIM_HITS];
     struct net_link *calling;      /* one of whose owners is being called, */
     struct sim_node *calling_node; /* that of this node; NULL: the harness's */
     uint8_t *lent;                 /* the bytes that were lent to it */
@@ -80,6 +86,7 @@ enum sim_moment sim_node_count_io(struct sim_node *node);
 __attribute__((noreturn)) void sim_node_die(struct sim_node *node);
 
 /* Parts of a node's end, in this order; each forgets what belongs to the node's memory. */
+void sim_paths_release(struct sim_world *world);
 void sim_net_cut(struct sim_net *net, const struct sim_cut *cut);
 void sim_stores_cut(struct sim_stores *stores, const struct sim_cut *cut);
 void sim_disk_cut(struct sim_disk *disk, const struct sim_cut *cut);

@@ -12,13 +12,23 @@
 
 enum { NET_LINGER_US = SIM_SECOND };
 
-static struct listening *listening_find(const struct sim_net *net, const char *target)
+/* Loopback addresses are those of the machine itself. */
+static bool address_is_loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0 ||
+           strncmp(address, "localhost:", 10) == 0;
+}
+
+const struct listening *sim_net_listening(const struct sim_net *net, const char *target,
+                                          const struct sim_node *from)
 {
     for (struct list *at = net->listenings.next; at != &net->listenings; at = at->next) {
         struct listening *listening = CONTAINER_OF(at, struct listening, node);
         const char *tail = listening->address;
         if (!listening->is_path) tail = strrchr(tail, ':');
-        if (tail != NULL && strcmp(tail, target) == 0) return listening;
+        if (tail == NULL || strcmp(tail, target) != 0) continue;
+        bool is_elsewhere = from != NULL && from != net->node;
+        if (!is_elsewhere || !address_is_loopback(listening->address)) return listening;
     }
     return NULL;
 }
@@ -26,15 +36,18 @@ static struct listening *listening_find(const struct sim_net *net, const char *t
 static void end_accept(struct stream *end)
 {
     struct net_link *link = end->link;
-    if (sim_end_is_isolated(end)) {
+    if (sim_end_is_isolated(end) ||
+        (end->way != NULL && sim_path_is_shut(end->peer->way, end->way))) {
         sim_world_plan(link->world, &end->own, 100 * SIM_MILLISECOND);
         return;
     }
-    const struct listening *listening = listening_find(end->node->net, link->target);
+    const struct listening *listening = sim_net_listening(end->node->net, link->target,
+                                                          end->peer->node);
     sim_link_enter(link, end->node);
     struct stream_owner *owner = NULL;
     if (listening != NULL) {
-        (void)snprintf(end->local, sizeof(end->local), "%s", listening->address);
+        if (end->way == NULL)
+            (void)snprintf(end->local, sizeof(end->local), "%s", listening->address);
         end->state = END_OPEN;
         SIM_CALL_NODE(end->node, owner = listening->listener->accepted(listening->listener, end));
     }
@@ -44,7 +57,7 @@ static void end_accept(struct stream *end)
             sim_end_break(end);
             sim_end_close(end, 0);
         } else {
-            sim_end_kick(end->peer, 0);
+            sim_end_kick(end->peer, end->peer->is_gone ? sim_end_silence_us(end->peer) : 0);
         }
     }
     sim_link_leave(link);
@@ -75,17 +88,19 @@ static void net_send_of_sim(struct stream *stream, struct bytes bytes)
 {
     struct sim_heap *before = sim_heap_enter(NULL);
     MUST(stream->state == END_OPEN);
-    bool is_dead = stream->is_told || stream->is_broken || stream->peer->state == END_CLOSED;
+    struct stream *peer = stream->peer;
+    bool is_dead = stream->is_told || stream->is_broken ||
+                   (peer->state == END_CLOSED && !peer->is_gone);
     if (!is_dead && bytes.size > 0) {
         bool was_idle = stream->flight.size == 0;
-        uint64_t window = stream->link->world->net.window_bytes;
-        size_t now = stream->unsent.size > 0 || stream->flight.size >= window
-                         ? 0
-                         : (size_t)window - stream->flight.size;
+        size_t now = stream->unsent.size > 0 ? 0 : sim_end_room(stream);
         if (now > bytes.size) now = bytes.size;
         buffer_append(&stream->flight, bytes_of(bytes.data, now));
         buffer_append(&stream->unsent, bytes_of(bytes.data + now, bytes.size - now));
-        sim_end_kick(stream, was_idle ? sim_net_delay_us(stream->link->world) : 0);
+        stream->sends++;
+        if (stream->way != NULL) stream->sent = ++stream->link->world->sent;
+        sim_end_kick(stream, was_idle ? sim_end_delay_us(stream) : 0);
+        if (peer->is_gone) sim_end_find_out(peer);
     }
     (void)sim_heap_enter(before);
 }
@@ -104,13 +119,17 @@ static void net_pause_of_sim(struct stream *stream, bool paused)
     (void)sim_heap_enter(before);
 }
 
+static void net_hand_on_of_sim(struct stream *stream, struct stream_owner *owner)
+{
+    MUST(stream->owner != NULL);
+    stream->owner = owner;
+}
+
 static bool net_has_ended_of_sim(const struct stream *stream)
 {
     const struct stream *peer = stream->peer;
     if (stream->is_told) return true;
-    if (stream->link->is_clogged || sim_end_is_isolated(stream) || sim_end_is_isolated(peer)) {
-        return false; /* nobody can say so */
-    }
+    if (peer->is_gone || sim_end_is_held(peer)) return false; /* nobody can say so */
     return peer->is_broken || (peer->is_finished && peer->unsent.size == 0);
 }
 
@@ -122,11 +141,11 @@ static void net_close_of_sim(struct stream *stream, bool flush)
     if (!flush) {
         buffer_clear(&stream->unsent);
         /* Closed with something unread: a TCP resets, and what was in flight is gone. */
-        if (stream->peer->flight.size > 0 && dice_chance(sim_net_dice(link->world), 1, 2)) {
+        if (stream->peer->flight.size > 0 && dice_chance(sim_end_dice(stream), 1, 2)) {
             sim_end_break(stream);
         }
     }
-    sim_end_close(stream, sim_net_delay_us(link->world));
+    sim_end_close(stream, sim_end_delay_us(stream));
     if (stream->unsent.size > 0) {
         stream->own.node = NULL; /* the system's business now, not the node's */
         sim_world_plan(link->world, &stream->own, NET_LINGER_US);
@@ -170,7 +189,7 @@ static enum err net_listen_of_sim(struct net *base, struct listener *listener, c
         return why_fail(why, ERR_CONFIG, "cannot listen on %s: not an address", address);
     }
     MUST(listener->accepted != NULL);
-    if (listening_find(net, is_path ? address : strrchr(address, ':')) != NULL) {
+    if (sim_net_listening(net, is_path ? address : strrchr(address, ':'), NULL) != NULL) {
         return why_fail(why, ERR_REFUSED, "cannot listen on %s: in use", address);
     }
     struct sim_heap *before = sim_heap_enter(NULL);
@@ -199,9 +218,12 @@ static void net_unlisten_of_sim(struct net *base, struct listener *listener)
 const struct net_ops sim_net_ops = {
     .listen = net_listen_of_sim,
     .unlisten = net_unlisten_of_sim,
+    .dial = sim_dial_begin,
+    .cancel = sim_dial_cancel,
     .send = net_send_of_sim,
     .unsent = net_unsent_of_sim,
     .pause = net_pause_of_sim,
+    .hand_on = net_hand_on_of_sim,
     .has_ended = net_has_ended_of_sim,
     .close = net_close_of_sim,
     .peer = net_peer_of_sim,
@@ -212,8 +234,8 @@ const struct net_ops sim_net_ops = {
 void sim_net_cut(struct sim_net *net, const struct sim_cut *cut)
 {
     struct sim_world *world = net->node->world;
-    struct dice *dice = sim_net_dice(world);
     sim_link_abandon(world, net->node);
+    sim_dials_cut(net);
     struct list *node;
     while ((node = list_first(&net->listenings)) != NULL) {
         list_remove(node);
@@ -222,14 +244,15 @@ void sim_net_cut(struct sim_net *net, const struct sim_cut *cut)
     while ((node = list_first(&net->ends)) != NULL) {
         struct stream *end = CONTAINER_OF(node, struct stream, in_ends);
         struct net_link *link = end->link;
-        uint64_t delay = sim_net_delay_us(world);
+        uint64_t delay = sim_end_delay_us(end);
         buffer_clear(&end->unsent);
-        if (dice_chance(dice, 1, 2)) sim_end_break(end);
+        if (dice_chance(sim_end_dice(end), 1, 2)) sim_end_break(end);
         if (cut->keep != SIM_KEEP_CACHE) {
             sim_end_break(end);
             sim_world_cancel(world, &end->deliver);
-            delay += world->net.silence_us_max > 0 ? dice_below(dice, world->net.silence_us_max)
-                                                   : 0;
+            delay += sim_end_silence_us(end);
+            end->is_gone = end->way != NULL;
+            if (end->is_gone) world->hits[SIM_HIT_HALTED]++;
         }
         sim_end_close(end, delay);
         sim_link_settle(link);
@@ -247,6 +270,9 @@ void sim_net_leftovers(const struct sim_net *net, struct buffer *out)
         if (CONTAINER_OF(at, struct stream, in_ends)->state == END_OPEN) streams++;
     }
     if (streams > 0) buffer_append_format(out, "%zu streams; ", streams);
+    size_t dials = 0;
+    for (struct list *at = net->dials.next; at != &net->dials; at = at->next) dials++;
+    if (dials > 0) buffer_append_format(out, "%zu dials; ", dials);
 }
 
 struct sim_net *sim_net_open(struct sim_node *node)
@@ -256,6 +282,7 @@ struct sim_net *sim_net_open(struct sim_node *node)
     net->node = node;
     list_init(&net->listenings);
     list_init(&net->ends);
+    list_init(&net->dials);
     return net;
 }
 

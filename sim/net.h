@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* net: listeners and streams inside the simulated world, on the seam of seam/net.h.
+/* net: listeners, dials and streams inside the simulated world, on the seam of seam/net.h.
  *
  * A stream has two ends; what one sends is in flight for a while and arrives in order, in pieces
  * cut at drawn places. At most `window_bytes` are in flight each way; what is beyond waits at the
  * sender (unsent). Either end may belong to a node or to the harness, which uses the same calls:
  * sim_connect gives it a stream, sim_send and sim_hang_up work on it, and its owner's events come
- * outside of every node.
+ * outside of every node. What lies between two nodes, and goes wrong there, is in sim/paths.h.
  *
  * When a node's process ends its streams are closed or reset a little later; when its power goes
  * nobody tells the peers for up to `silence_us_max`. What was in flight then arrives or not.

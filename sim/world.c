@@ -23,6 +23,9 @@ struct sim_world *sim_world_open(uint64_t seed)
     }
     list_init(&world->nodes);
     list_init(&world->clients);
+    list_init(&world->links);
+    list_init(&world->paths);
+    sim_paths_profile_init(&world->peers);
     world->next_port = 40000;
     sim_net_profile_init(&world->net);
     return world;
@@ -37,6 +40,7 @@ void sim_world_close(struct sim_world *world)
         sim_node_discard(CONTAINER_OF(node, struct sim_node, node));
     }
     sim_net_discard_clients(world);
+    sim_paths_release(world);
     sim_events_release(&world->events);
     memory_free(world);
 }
@@ -115,13 +119,19 @@ static bool world_postpone(struct sim_world *world)
     return true;
 }
 
+/* What happens next; NULL: nothing. */
+static struct sim_event *world_next(struct sim_world *world)
+{
+    do {
+        if (sim_events_first(&world->events) == NULL) return NULL;
+    } while (world_postpone(world));
+    return sim_events_first(&world->events);
+}
+
 bool sim_world_step(struct sim_world *world)
 {
     MUST(world->inside == NULL);
-    if (world->failure[0] != '\0') return false;
-    do {
-        if (sim_events_first(&world->events) == NULL) return false;
-    } while (world_postpone(world));
+    if (world->failure[0] != '\0' || world_next(world) == NULL) return false;
     struct sim_event *event = sim_world_take(world);
     if (event->node != NULL) {
         sim_node_turn(event->node, event);
@@ -134,7 +144,7 @@ bool sim_world_step(struct sim_world *world)
 /* False: nothing happens up to then. */
 static bool world_step_before(struct sim_world *world, uint64_t end_us)
 {
-    const struct sim_event *event = sim_events_first(&world->events);
+    const struct sim_event *event = world_next(world);
     if (event == NULL || event->at_us > end_us) return false;
     return sim_world_step(world);
 }

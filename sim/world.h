@@ -14,7 +14,8 @@
  *     sim_world_close(world);
  *
  * - Faults: sim_disk_fault (sim/disk.h), sim_stores_fault (sim/store.h), the profiles of disk,
- * stores and net, sim_stream_* (sim/net.h), clocks and pauses (sim/node.h).
+ * stores and net, sim_stream_* (sim/net.h), what lies between nodes (sim/paths.h, sim/weather.h),
+ * clocks and pauses (sim/node.h).
  * - Every crash point of a script: run it once and take sim_node_io(); then for each k below it,
  * and each `variant` while sim_crash_variant() says true, make the world anew with the same seed,
  * call sim_node_crash_at(), run the script until ended() was called, start the node again, and
@@ -52,6 +53,8 @@ enum sim_dice {
     SIM_DICE_STORE,
     SIM_DICE_SCHEDULE,
     SIM_DICE_ENTROPY,
+    SIM_DICE_PEERS,   /* what happens between nodes, as SIM_DICE_NET with the harness's clients */
+    SIM_DICE_WEATHER, /* sim/weather.h */
     SIM_DICE_KINDS,
 };
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ADDRESS_HOST_BYTES = 256 };
+#include "base/number.h"
 
 static enum err address_parse_unix(struct address *address, const char *path, struct why *why)
 {
@@ -62,6 +62,18 @@ enum err address_parse(struct address *address, const char *text, struct why *wh
     memcpy(&address->socket, found->ai_addr, found->ai_addrlen);
     address->size = found->ai_addrlen;
     freeaddrinfo(found);
+    return ERR_OK;
+}
+
+enum err address_name_parse(struct address_name *name, const char *text, struct why *why)
+{
+    const char *port = "";
+    uint64_t number = 0;
+    if (!address_split(text, name->host, &port, &name->is_six) || strcmp(name->host, "*") == 0 ||
+        strlen(port) >= sizeof(name->port) || !number_parse_uint64(bytes_text(port), &number) ||
+        number == 0 || number > UINT16_MAX)
+        return why_fail(why, ERR_CONFIG, "not HOST:PORT or [V6]:PORT: %s", text);
+    memcpy(name->port, port, strlen(port) + 1);
     return ERR_OK;
 }
 

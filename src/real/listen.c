@@ -86,7 +86,9 @@ static void listener_on_connection(uv_poll_t *poll, int status, int events)
             continue;
         }
         if (descriptor >= 0) {
-            stream_begin(real->net, descriptor, &real->address, real->listener);
+            struct stream *stream = stream_begin(real->net, descriptor, &real->address);
+            if (stream != NULL)
+                stream_owned(stream, real->listener->accepted(real->listener, stream));
             continue;
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK) return;
@@ -242,9 +244,12 @@ void listener_real_address(const struct listener *listener, char out[NET_ADDRESS
 static const struct net_ops net_real_ops = {
     .listen = net_real_listen,
     .unlisten = net_real_unlisten,
+    .dial = net_real_dial,
+    .cancel = net_real_cancel,
     .send = stream_real_send,
     .unsent = stream_real_unsent,
     .pause = stream_real_pause,
+    .hand_on = stream_real_hand_on,
     .has_ended = stream_real_has_ended,
     .close = stream_real_close,
     .peer = stream_real_peer,
@@ -263,6 +268,7 @@ enum err net_real_init(struct net_real *net, struct loop *loop, unsigned keepali
     net->backlog = NET_BACKLOG;
     net->handles_max = UINT64_MAX;
     list_init(&net->listeners);
+    list_init(&net->dials);
     list_init(&net->streams);
     list_init(&net->lingering);
     net->reserve_descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -275,6 +281,7 @@ void net_real_shut(struct net_real *net)
 {
     for (struct list *node; (node = list_first(&net->listeners)) != NULL;)
         listener_shut(CONTAINER_OF(node, struct listener_real, node));
+    for (struct list *node; (node = list_first(&net->dials)) != NULL;) dial_drop_node(node);
     for (struct list *node; (node = list_first(&net->streams)) != NULL;) stream_finish_node(node);
 }
 

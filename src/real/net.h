@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* net: the net seam on libuv: listeners (listen.c) and streams (stream.c). */
+/* net: the net seam on libuv: listeners (listen.c), dials (dial.c) and streams (stream.c). */
 #ifndef REAL_NET_H
 #define REAL_NET_H
 
@@ -24,11 +24,12 @@ struct net_real {
     uint64_t handles_max; /* more streams are closed as soon as they are accepted */
     char *receive;        /* NET_RECEIVE_BYTES; holds bytes only during received() */
     struct list listeners;
+    struct list dials;
     struct list streams;    /* owned by somebody */
     struct list lingering;  /* closed with `flush`, still sending */
     int reserve_descriptor; /* given up for a moment to refuse when no descriptor is left */
     uint64_t refused_traced_us;
-    size_t handles; /* of listeners and streams, until libuv has let go of them */
+    size_t handles; /* of listeners, dials and streams, until libuv has let go of them */
 };
 
 /* fields: stream.c */
@@ -37,24 +38,31 @@ struct stream;
 /* On failure nothing stays open. */
 MUST_USE enum err net_real_init(struct net_real *net, struct loop *loop, unsigned keepalive_seconds,
                                 struct trace *trace, struct why *why);
-/* Closes what is still open, without an event. The loop has to be run while net->handles > 0. */
+/* Closes what is still open, without an event. The loop has to be run while net->handles > 0: a
+ * name that is being looked up holds it until the system's resolver gives up. */
 void net_real_shut(struct net_real *net);
 void net_real_release(struct net_real *net); /* libuv has let go of everything */
 
-/* ---- Between listen.c and stream.c ---- */
+/* ---- Between listen.c, dial.c and stream.c ---- */
 
 enum err net_real_listen(struct net *net, struct listener *listener, const char *address,
                          unsigned mode, struct why *why);
 void net_real_unlisten(struct net *net, struct listener *listener);
-/* Takes the connected descriptor over and offers the stream to the listener. `local` is the
- * listener's. */
-void stream_begin(struct net_real *net, int descriptor, const struct address *local,
-                  struct listener *listener);
+enum err net_real_dial(struct net *net, struct dial *dial, const char *address, uint64_t timeout_us,
+                       struct why *why);
+void net_real_cancel(struct net *net, struct dial *dial);
+/* Ends the dial with this node of net->dials, without an event. */
+void dial_drop_node(struct list *node);
+/* Takes the connected descriptor over; `local` is the address of this end. The stream is to be
+ * offered to somebody, whose answer goes to stream_owned. NULL: libuv did not take it. */
+struct stream *stream_begin(struct net_real *net, int descriptor, const struct address *local);
+void stream_owned(struct stream *stream, struct stream_owner *owner); /* NULL closes it */
 /* Closes the stream with this node of net->streams at once, without an event. */
 void stream_finish_node(struct list *node);
 void stream_real_send(struct stream *stream, struct bytes bytes);
 size_t stream_real_unsent(const struct stream *stream);
 void stream_real_pause(struct stream *stream, bool paused);
+void stream_real_hand_on(struct stream *stream, struct stream_owner *owner);
 bool stream_real_has_ended(const struct stream *stream);
 void stream_real_close(struct stream *stream, bool flush);
 void stream_real_peer(const struct stream *stream, char out[NET_ADDRESS_TEXT_BYTES]);

@@ -232,6 +232,12 @@ void stream_real_pause(struct stream *stream, bool paused)
     if (stream->owner != NULL) stream_read(stream, !paused);
 }
 
+void stream_real_hand_on(struct stream *stream, struct stream_owner *owner)
+{
+    MUST(stream->owner != NULL);
+    stream->owner = owner;
+}
+
 bool stream_real_has_ended(const struct stream *stream)
 {
     struct pollfd socket = {.fd = stream_descriptor(stream), .events = POLLRDHUP};
@@ -317,8 +323,7 @@ static void stream_tune(const struct net_real *net, int descriptor)
     (void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 }
 
-void stream_begin(struct net_real *net, int descriptor, const struct address *local,
-                  struct listener *listener)
+struct stream *stream_begin(struct net_real *net, int descriptor, const struct address *local)
 {
     struct stream *stream = memory_zeroed(1, sizeof(*stream));
     stream->net = net;
@@ -340,12 +345,14 @@ void stream_begin(struct net_real *net, int descriptor, const struct address *lo
     stream->uv.handle.data = stream;
     net->handles += 1;
     list_append(&net->streams, &stream->node);
-    if (result != 0) {
-        stream_finish(stream);
-        return;
-    }
-    struct stream_owner *owner = listener->accepted(listener, stream);
-    if (stream->phase != STREAM_OPEN) return; /* closed by the callee already */
+    if (result == 0) return stream;
+    stream_finish(stream);
+    return NULL;
+}
+
+void stream_owned(struct stream *stream, struct stream_owner *owner)
+{
+    if (stream->phase != STREAM_OPEN) return; /* closed already by who was offered it */
     if (owner == NULL) {
         stream_real_close(stream, true);
         return;

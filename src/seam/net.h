@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* net: listeners and byte streams.
+/* net: listeners, dials and byte streams.
  *
  * All events come on the loop, and never from inside a call into the net. */
 #ifndef SEAM_NET_H
@@ -18,7 +18,7 @@ struct net {
 
 enum { NET_ADDRESS_TEXT_BYTES = 128 };
 
-struct stream; /* the world's; from accepted() until stream_close() returns */
+struct stream; /* the world's; from accepted() or connected() until stream_close() returns */
 
 /* Embedded in the connection that owns the stream. */
 struct stream_owner {
@@ -42,17 +42,43 @@ struct listener {
     void *world; /* the world's */
 };
 
+enum dial_failure {
+    DIAL_REFUSED,     /* the machine is there, and nobody listens or is let in */
+    DIAL_UNREACHABLE, /* no way leads there */
+    DIAL_TIMED_OUT,   /* no word within the time that was given */
+    DIAL_NO_NAME,     /* the name is unknown, or nobody could be asked */
+    DIAL_HERE,        /* for a reason of this machine's: no descriptor, no memory */
+};
+
+/* An outgoing connection. Caller-owned; busy from dial() until one of its two events or cancel(),
+ * and free to be dialled again or released within the event. */
+struct dial {
+    /* The new stream; the callee returns the owner, or NULL to have it closed at once. */
+    struct stream_owner *(*connected)(struct dial *dial, struct stream *stream);
+    /* `why` is one line for people, borrowed for the call. */
+    void (*failed)(struct dial *dial, enum dial_failure failure, const struct why *why);
+    void *world; /* the world's; NULL: not busy */
+};
+
 struct net_ops {
     /* `address` is "ADDR:PORT", "[V6]:PORT" or "unix:PATH" (`mode`: its permission bits, 0 =
      * umask's). */
     enum err (*listen)(struct net *net, struct listener *listener, const char *address,
                        unsigned mode, struct why *why);
     void (*unlisten)(struct net *net, struct listener *listener);
+    /* Connects to "HOST:PORT" or "[V6]:PORT" (copied); a name is looked up beside the loop and its
+     * addresses are tried in turn, all within `timeout_us`. Only what is no such address is refused
+     * at once, and no event follows. The dial is not busy. */
+    enum err (*dial)(struct net *net, struct dial *dial, const char *address, uint64_t timeout_us,
+                     struct why *why);
+    void (*cancel)(struct net *net, struct dial *dial); /* no event follows; not busy is fine */
     /* Sends what the peer takes now and keeps a copy of the rest; `bytes` borrowed for the call. */
     void (*send)(struct stream *stream, struct bytes bytes);
     size_t (*unsent)(const struct stream *stream); /* bytes kept and not yet taken by the peer */
     /* Stops and resumes reading; a paused stream keeps the peer waiting. Streams begin reading. */
     void (*pause)(struct stream *stream, bool paused);
+    /* From now on `owner` is told; an owner may hand on its stream within received() too. */
+    void (*hand_on)(struct stream *stream, struct stream_owner *owner);
     /* The peer has ended its side, or the connection is broken: also while bytes from before stand
      * unread, as behind a pause, where ended() may come no sooner than they are read. */
     bool (*has_ended)(const struct stream *stream);

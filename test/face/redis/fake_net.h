@@ -80,7 +80,7 @@ static bool fake_has_ended(const struct stream *stream)
     return stream->gone;
 }
 
-static void fake_close(struct stream *stream, bool flush)
+static void fake_stream_close(struct stream *stream, bool flush)
 {
     MUST(!stream->closed);
     stream->closed = true;
@@ -114,7 +114,7 @@ static void TEST_UNUSED fake_net_init(struct fake_net *fake)
                                        .unsent = fake_unsent,
                                        .pause = fake_pause,
                                        .has_ended = fake_has_ended,
-                                       .close = fake_close,
+                                       .close = fake_stream_close,
                                        .peer = fake_peer,
                                        .local = fake_local,
                                        .is_loopback = fake_is_loopback};
@@ -133,7 +133,7 @@ static TEST_UNUSED struct stream *fake_connect(struct fake_net *fake, bool elsew
     stream->number = ++fake->count;
     list_append(&fake->streams, &stream->link);
     stream->owner = fake->listener->accepted(fake->listener, stream);
-    if (stream->owner == NULL) fake_close(stream, true);
+    if (stream->owner == NULL) fake_stream_close(stream, true);
     return stream;
 }
 
