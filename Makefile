@@ -268,7 +268,7 @@ style: $(filter $(B)/obj/%,$(OBJECTS)) ## sizes, banned functions, globals, link
 unit: $(TESTS) ## unit tests (ROOM=log: one room; FILTER=text: by name)
 	@scripts/run-unit $(if $(FILTER),--filter '$(FILTER)') \
 	  $(if $(ROOM),$(filter $(B)/test/$(ROOM)/%,$(TESTS)),$(TESTS))
-integration: $(TIDEMARK) ## only the integration tests (T=name: one of them)
+integration: $(TIDEMARK) $(SIM) ## only the integration tests (T=name: one of them)
 	@test/integration/run $(T)
 
 # The other compiler's warnings, without its code: each file is parsed by clang once after a change.
@@ -285,9 +285,11 @@ ifneq (,$(filter test clang-syntax,$(GOALS)))
 -include $(clang_ok:.ok=.d)
 endif
 
-.PHONY: sim crash plants soak
+.PHONY: sim sim-cluster crash plants soak
 sim: $(SIM) ## simulation: SEED=n (one seed with its trace) or SEEDS=1..1000, WORKLOAD=name
 	$(SIM) run --seeds $(SEEDS) $(sim_options) $(if $(SEED),--trace)
+sim-cluster: $(SIM) ## simulation of several copies: SEED=n (with its trace) or SEEDS=1..100
+	$(SIM) cluster --seeds $(SEEDS) $(if $(SEED),--trace)
 crash: $(SIM) ## crash at every I/O operation of the crash scripts (SCRIPT=name: one of them)
 	$(SIM) crash $(if $(SCRIPT),--script $(SCRIPT))
 plants: $(SIM) ## each planted bug must be caught

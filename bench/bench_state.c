@@ -2,8 +2,8 @@
 /* What the keys machine costs by itself: nanoseconds of processor time an entry applied or a read
  * answered, over many keys, without network, log or disk.
  *
- *     bench_state [KEYS [VALUE_BYTES [OPERATIONS]]]      default: 1000000 keys of 100 bytes,
- * 2000000
+ *     bench_state [KEYS [VALUE_BYTES [OPERATIONS [stream]]]]      default: 1000000 keys of 100
+ * bytes, 2000000; with `stream` the stream of effects is on
  *
  * One line a figure: what, nanoseconds, and the memory held. Built like a test, against the
  * archive: cc -std=c17 -O2 -Isrc -I. bench/bench_state.c build/release/libtidemark.a -lxxhash
@@ -161,6 +161,10 @@ int main(int argc, char **argv)
     memset(bench.value, 'x', bench.value_bytes);
     struct state_options options = {.history = {.id = {1}}, .cache_bytes = UINT64_C(4) << 30};
     MUST(state_open(&bench.machine, &bench.store.base, NULL, &options, NULL, NULL) == ERR_OK);
+    if (argc > 4 && strcmp(argv[4], "stream") == 0) {
+        payload_put_stream(&bench.payload, STREAM_ON, NULL);
+        apply(&bench);
+    }
     measure(&bench, "(payload)", DEED_PAYLOAD, bench.operations);
     measure(&bench, "SET new", DEED_FILL, bench.keys);
     measure(&bench, "SET", DEED_SET, bench.operations);

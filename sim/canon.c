@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "sim/heap.h"
+#include "state/meta.h"
 
 static struct recording *recording_of(struct machine *machine)
 {
@@ -35,15 +36,21 @@ void canon_add(struct canon *canon, const struct entry *entry, struct digest dig
     (void)sim_heap_enter(before);
 }
 
-static void drop_from(struct canon *canon, uint64_t keep)
+static void free_bytes(struct bytes bytes)
 {
     union {
         const uint8_t *lent;
         uint8_t *owned;
-    } payload;
+    } data = {bytes.data};
+    memory_free(data.owned);
+}
+
+static void drop_from(struct canon *canon, uint64_t keep)
+{
     while (canon->count > keep) {
-        payload.lent = canon->facts[--canon->count].payload.data;
-        memory_free(payload.owned);
+        const struct fact *fact = &canon->facts[--canon->count];
+        free_bytes(fact->payload);
+        free_bytes(fact->stream);
     }
 }
 
@@ -114,8 +121,97 @@ static void check_mark(struct canon *canon, const struct entry *entry)
     }
 }
 
+/* --- The stream of effects --- */
+
+/* Everything from `from` on into canon->stream, on the harness's heap. */
+static bool read_stream(struct canon *canon, uint64_t from)
+{
+    enum { TRIES = 3 }; /* a read that the harness lets fail works when it comes again */
+    struct machine *inner = canon->recording.inner;
+    struct effects_place place = inner->ops->effects(inner);
+    struct buffer piece;
+    unsigned failures = 0;
+    buffer_clear(&canon->stream);
+    buffer_init(&piece);
+    while (from + canon->stream.size < place.end && failures < TRIES) {
+        struct effects_read read = {.offset = from + canon->stream.size,
+                                    .bytes_max = 5000,
+                                    .attempt = MACHINE_ATTEMPTS_MAX,
+                                    .out = &piece};
+        buffer_clear(&piece);
+        if (inner->ops->effects_read(inner, &read) != ERR_OK) failures++;
+        struct sim_heap *before = sim_heap_enter(NULL);
+        buffer_append(&canon->stream, buffer_bytes(&piece));
+        (void)sim_heap_enter(before);
+    }
+    buffer_release(&piece);
+    return from + canon->stream.size == place.end;
+}
+
+/* What the entry that was just applied has put into it. */
+static void note_stream(struct canon *canon, struct fact *fact, uint64_t end_before, bool known)
+{
+    const struct machine *inner = canon->recording.inner;
+    struct effects_place place = inner->ops->effects(inner);
+    uint64_t from = end_before > place.first ? end_before : place.first;
+    uint64_t lsn = canon->recording.inner->ops->applied(inner).lsn.at;
+    if (!read_stream(canon, from)) {
+        sim_world_fail(canon->world, "history: what LSN %" PRIu64 " told cannot be read", lsn);
+    }
+    if (known) {
+        if (fact->streams != place.on || fact->stream_end != place.end ||
+            !bytes_equal(fact->stream, buffer_bytes(&canon->stream))) {
+            sim_world_fail(canon->world,
+                           "history: LSN %" PRIu64 " has told something else than before", lsn);
+        }
+        return;
+    }
+    fact->streams = place.on;
+    fact->stream_end = place.end;
+    struct sim_heap *before = sim_heap_enter(NULL);
+    uint8_t *copy = memory_alloc(canon->stream.size + 1);
+    if (canon->stream.size > 0) memcpy(copy, canon->stream.data, canon->stream.size);
+    fact->stream = bytes_of(copy, canon->stream.size);
+    (void)sim_heap_enter(before);
+}
+
+/* What the store came back with of it is what was told up to its mark. */
+static void check_stored_stream(struct canon *canon, const struct fact *fact)
+{
+    const struct machine *inner = canon->recording.inner;
+    struct effects_place place = inner->ops->effects(inner);
+    if (place.on != fact->streams || place.end != fact->stream_end) {
+        sim_world_fail(canon->world,
+                       "history: the store's stream of effects ends at %" PRIu64
+                       ", but what was told at %" PRIu64,
+                       place.end, fact->stream_end);
+        return;
+    }
+    if (!place.on) return;
+    bool whole = read_stream(canon, place.first);
+    size_t left = canon->stream.size;
+    while (whole && left > 0 && fact >= canon->facts) {
+        size_t size = fact->stream.size < left ? fact->stream.size : left;
+        const uint8_t *own = fact->stream.data + (fact->stream.size - size);
+        left -= size;
+        if (size > 0 && memcmp(own, canon->stream.data + left, size) != 0) whole = false;
+        fact--;
+    }
+    if (whole && left == 0) return;
+    sim_world_fail(canon->world,
+                   "history: the store's stream of effects is not what was told: from %" PRIu64
+                   " to %" PRIu64,
+                   place.first, place.end);
+}
+
+void canon_propose(struct canon *canon, struct bytes payload)
+{
+    buffer_append_le32(&canon->proposals, (uint32_t)payload.size);
+    buffer_append(&canon->proposals, payload);
+}
+
 /* Applied for good. */
-static void note(struct canon *canon, const struct entry *entry)
+static void note(struct canon *canon, const struct entry *entry, uint64_t stream_before)
 {
     const struct machine *inner = canon->recording.inner;
     struct digest digest = inner->ops->digest(inner);
@@ -136,7 +232,8 @@ static void note(struct canon *canon, const struct entry *entry)
             return;
         }
     }
-    if (at <= canon->count) {
+    bool known = at <= canon->count;
+    if (known) {
         canon->again++;
         if (!digest_equal(canon->facts[at - 1].digest, digest)) {
             sim_world_fail(canon->world, "history: LSN %" PRIu64 " left another digest", at);
@@ -146,6 +243,7 @@ static void note(struct canon *canon, const struct entry *entry)
         canon->life_new++;
         canon_add(canon, entry, digest);
     }
+    if (at <= canon->count) note_stream(canon, &canon->facts[at - 1], stream_before, known);
     check_mark(canon, entry);
 }
 
@@ -161,14 +259,16 @@ static enum err recording_apply(struct machine *machine, const struct entry *ent
         sim_world_fail(canon->world, "history: LSN %" PRIu64 " is applied on LSN %" PRIu64,
                        entry->lsn.at, mark.lsn.at);
     }
+    uint64_t stream_end = inner->ops->effects(inner).end;
     enum err err = inner->ops->apply(inner, entry, attempt, outcome);
     if (err == ERR_OK) {
-        note(canon, entry);
+        note(canon, entry, stream_end);
         return err;
     }
     canon->pendings++;
     struct mark after = inner->ops->applied(inner);
-    if (!mark_equal(&mark, &after) || !digest_equal(digest, inner->ops->digest(inner))) {
+    if (!mark_equal(&mark, &after) || !digest_equal(digest, inner->ops->digest(inner)) ||
+        inner->ops->effects(inner).end != stream_end) {
         sim_world_fail(canon->world, "history: LSN %" PRIu64 " was refused and left something",
                        entry->lsn.at);
     }
@@ -205,6 +305,16 @@ static struct mark recording_flushed(const struct machine *machine)
 static struct stamp recording_stamp(const struct machine *machine)
 {
     return inner_of(machine)->ops->stamp(inner_of(machine));
+}
+
+static const struct epoch_start *recording_epochs(const struct machine *machine, size_t *count)
+{
+    return inner_of(machine)->ops->epochs(inner_of(machine), count);
+}
+
+static struct bytes recording_members(const struct machine *machine)
+{
+    return inner_of(machine)->ops->members(inner_of(machine));
 }
 
 static void recording_warm(struct machine *machine, struct machine_warm *warm)
@@ -251,7 +361,21 @@ static struct capture *recording_capture(struct machine *machine)
 static size_t recording_due(struct machine *machine, struct stamp now, size_t limit,
                             struct buffer *proposals)
 {
-    return inner_of(machine)->ops->due(inner_of(machine), now, limit, proposals);
+    struct canon *canon = recording_of(machine)->canon;
+    size_t due = inner_of(machine)->ops->due(inner_of(machine), now, limit, proposals);
+    buffer_append(proposals, buffer_bytes(&canon->proposals));
+    buffer_clear(&canon->proposals);
+    return due;
+}
+
+static struct effects_place recording_effects(const struct machine *machine)
+{
+    return inner_of(machine)->ops->effects(inner_of(machine));
+}
+
+static enum err recording_effects_read(struct machine *machine, const struct effects_read *read)
+{
+    return inner_of(machine)->ops->effects_read(inner_of(machine), read);
 }
 
 static bool recording_tidy(struct machine *machine)
@@ -295,6 +419,8 @@ static const struct machine_ops recording_ops = {
     .applied = recording_applied,
     .flushed = recording_flushed,
     .stamp = recording_stamp,
+    .epochs = recording_epochs,
+    .members = recording_members,
     .apply = recording_apply,
     .foresee = recording_foresee,
     .query = recording_query,
@@ -303,6 +429,8 @@ static const struct machine_ops recording_ops = {
     .unflushed_records = recording_unflushed_records,
     .flush = recording_flush,
     .capture = recording_capture,
+    .effects = recording_effects,
+    .effects_read = recording_effects_read,
     .due = recording_due,
     .tidy = recording_tidy,
     .reclaim = recording_reclaim,
@@ -312,6 +440,39 @@ static const struct machine_ops recording_ops = {
     .memory_bytes = recording_memory,
     .close = recording_close,
 };
+
+struct bytes canon_members(const struct canon *canon, uint64_t lsn)
+{
+    for (uint64_t at = lsn; at > 0; at--) {
+        struct bytes payload = canon->facts[at - 1].payload;
+        if (payload.data[0] == ENTRY_MEMBERS) return payload;
+    }
+    return (struct bytes){0};
+}
+
+/* What the machine says of the history that it has applied. Only so many epochs are kept. */
+static void check_told(struct canon *canon)
+{
+    const struct machine *inner = canon->recording.inner;
+    uint64_t at = inner->ops->applied(inner).lsn.at;
+    size_t count, left;
+    const struct epoch_start *epochs = inner->ops->epochs(inner, &count);
+    if (!bytes_equal(inner->ops->members(inner), canon_members(canon, at))) {
+        sim_world_fail(canon->world, "history: at LSN %" PRIu64 " other copies are named", at);
+    }
+    bool same = true;
+    for (left = count; at > 0 && same; at--) {
+        const struct fact *fact = &canon->facts[at - 1];
+        if (fact->payload.data[0] != ENTRY_EPOCH) continue;
+        if (left == 0) {
+            same = count == META_EPOCHS_MAX;
+            break;
+        }
+        const struct epoch_start *epoch = &epochs[--left];
+        same = epoch->first.at == at && epoch_compare(epoch->epoch, fact->epoch) == 0;
+    }
+    if (!same || left > 0) sim_world_fail(canon->world, "history: other epochs are named");
+}
 
 /* What the store came back with was applied once. */
 static void check_opening(struct canon *canon)
@@ -336,6 +497,8 @@ static void check_opening(struct canon *canon)
         sim_world_fail(canon->world,
                        "history: the store's digest at LSN %" PRIu64 " is another one", at);
     }
+    check_told(canon);
+    check_stored_stream(canon, fact);
 }
 
 static enum err canon_open(struct machine_maker *maker, const char *directory, bool create,
@@ -373,12 +536,16 @@ void canon_init(struct canon *canon, struct sim_world *world)
 {
     *canon = (struct canon){
         .world = world, .maker = {.open = canon_open, .fill = canon_fill, .close = canon_close}};
+    buffer_init(&canon->proposals);
+    buffer_init(&canon->stream);
 }
 
 void canon_release(struct canon *canon)
 {
     drop_from(canon, 0);
     memory_free(canon->facts);
+    buffer_release(&canon->proposals);
+    buffer_release(&canon->stream);
 }
 
 struct machine_maker *canon_observe(struct canon *canon, struct machine_maker *inner)
@@ -396,6 +563,7 @@ void canon_ready(struct canon *canon)
     uint64_t applied = inner->ops->applied(inner).lsn.at;
     canon->opened = true;
     canon->loss_allowed = false;
+    if (applied <= canon->count) check_told(canon);
     if (applied < canon->count) {
         sim_world_fail(canon->world,
                        "history: ready at LSN %" PRIu64 ", but %" PRIu64 " was applied before",

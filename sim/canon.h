@@ -6,6 +6,9 @@
  * - the store comes back with a mark and digest that were applied once, with that very digest;
  * - a life applies densely from flushed + 1; what was applied before is applied again with the same
  *   epoch, stamp, lineage, payload, and leaves the same digest;
+ * - each entry puts the same bytes at the same offset of the stream of effects again, and the store
+ *   comes back with those that it says it keeps;
+ * - the machine says of epochs and copies what the entries up to its mark have said;
  * - what is new is exactly the next; stamps rise; epochs rise with each ENTRY_EPOCH and only there;
  * - the machine's mark names the entry just applied, and nothing moves on ERR_PENDING;
  * - a start applies nothing beyond the recorded commit before its own epoch is open;
@@ -26,6 +29,10 @@ struct fact {
     struct lineage lineage;
     struct digest digest; /* after it */
     struct bytes payload; /* the history's */
+    /* The stream of effects behind it, and what it has put there; the history's too. */
+    bool streams;
+    uint64_t stream_end;
+    struct bytes stream;
 };
 
 /* Told before facts are dropped that a power cut took, inside the node but on the harness's heap.
@@ -56,7 +63,9 @@ struct canon {
     uint64_t life_applied; /* entries applied in this life */
     uint64_t life_new;     /* of them, those that were not known */
     uint64_t again, pendings, flushes, lost;
-    struct lsn flushed; /* of this life's opening */
+    struct lsn flushed;      /* of this life's opening */
+    struct buffer proposals; /* payloads of entries, as machine_ops.due gives them */
+    struct buffer stream;    /* scratch */
 };
 
 void canon_init(struct canon *canon, struct sim_world *world);
@@ -69,6 +78,10 @@ void canon_ready(struct canon *canon);
 void canon_ended(struct canon *canon);
 /* Power went with less than durability `always`: the next life may come back with less. */
 void canon_allow_loss(struct canon *canon);
+/* Has the node append an entry of this payload soon, if it can. */
+void canon_propose(struct canon *canon, struct bytes payload);
+/* Payload of the newest ENTRY_MEMBERS up to there; empty: none. Borrowed from the facts. */
+struct bytes canon_members(const struct canon *canon, uint64_t lsn);
 /* Adds a fact as if it had been applied; copies the payload. For tests of checkers too. */
 void canon_add(struct canon *canon, const struct entry *entry, struct digest digest);
 

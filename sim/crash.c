@@ -21,27 +21,30 @@ struct script {
     unsigned images;  /* that are saved, at least, unless it is crashed */
     bool takes_store; /* between two lives, so that each begins with an install */
     bool archives;
+    bool streams; /* the stream of effects is on when the clients begin */
 };
 
 static const struct script scripts[] = {
     {"strings", WORKLOAD_STRINGS, CONFIG_DURABILITY_ALWAYS, true, false, false, 64 << 10, 16 << 10,
-     60, 3, 1, 30 * SIM_MILLISECOND, false, 0, false, false},
+     60, 3, 1, 30 * SIM_MILLISECOND, false, 0, false, false, false},
     {"rolls", WORKLOAD_MIXED, CONFIG_DURABILITY_ALWAYS, true, false, false, 64 << 10, 4 << 10, 9000,
-     2, 1, 60 * SIM_MILLISECOND, false, 0, false, false},
+     2, 1, 60 * SIM_MILLISECOND, false, 0, false, false, false},
     {"waits", WORKLOAD_WAITS, CONFIG_DURABILITY_ALWAYS, false, true, true, 64 << 10, 8 << 10, 100,
-     4, 1, 60 * SIM_MILLISECOND, false, 0, false, false},
+     4, 1, 60 * SIM_MILLISECOND, false, 0, false, false, false},
     {"lives", WORKLOAD_MIXED, CONFIG_DURABILITY_ALWAYS, true, true, true, 64 << 10, 4 << 10, 300, 2,
-     3, 12 * SIM_MILLISECOND, false, 0, false, false},
+     3, 12 * SIM_MILLISECOND, false, 0, false, false, false},
     {"kills", WORKLOAD_STRINGS, CONFIG_DURABILITY_ALWAYS, false, false, false, 64 << 10, 1 << 20,
-     2000, 2, 3, 12 * SIM_MILLISECOND, true, 0, false, false},
+     2000, 2, 3, 12 * SIM_MILLISECOND, true, 0, false, false, false},
     {"everysec", WORKLOAD_MIXED, CONFIG_DURABILITY_EVERYSEC, false, false, true, 64 << 10, 8 << 10,
-     1500, 2, 1, 40 * SIM_MILLISECOND, false, 0, false, false},
+     1500, 2, 1, 40 * SIM_MILLISECOND, false, 0, false, false, false},
     {"images", WORKLOAD_MIXED, CONFIG_DURABILITY_ALWAYS, false, false, false, 64 << 10, 64 << 10,
-     100, 2, 1, 40 * SIM_MILLISECOND, false, 3, false, false},
+     100, 2, 1, 40 * SIM_MILLISECOND, false, 3, false, false, false},
     {"installs", WORKLOAD_MIXED, CONFIG_DURABILITY_ALWAYS, false, false, false, 64 << 10, 64 << 10,
-     100, 2, 3, 20 * SIM_MILLISECOND, false, 2, true, false},
+     100, 2, 3, 20 * SIM_MILLISECOND, false, 2, true, false, false},
     {"archives", WORKLOAD_STRINGS, CONFIG_DURABILITY_ALWAYS, false, false, false, 64 << 10,
-     64 << 10, 100, 1, 1, 230 * SIM_MILLISECOND, true, 0, false, true},
+     64 << 10, 100, 1, 1, 230 * SIM_MILLISECOND, true, 0, false, true, false},
+    {"effects", WORKLOAD_MIXED, CONFIG_DURABILITY_ALWAYS, false, true, true, 64 << 10, 4 << 10, 100,
+     2, 3, 15 * SIM_MILLISECOND, false, 1, true, false, true},
 };
 enum {
     SCRIPTS = sizeof scripts / sizeof scripts[0],
@@ -76,6 +79,8 @@ static void apply_script(struct storm *storm, const struct script *script)
     settings->save = "";
     settings->archives = script->archives;
     storm->images = script->images > 0;
+    storm->streams = script->streams;
+    settings->effects_bytes = 5000;
     storm->archivist.pause_us = 3 * SIM_MILLISECOND;
     storm->workload.kind = script->workload;
     storm->workload.expiry = script->expiry;
@@ -110,6 +115,9 @@ static bool run_lives(struct storm *storm, const struct script *script, const st
         }
         if (script->takes_store && i > 0) storm_take_store(storm);
         if (!storm_start(storm)) return false;
+        /* A word to the stream goes with what expires, and so waits for its tick. */
+        if (script->streams) (void)sim_world_run_for(storm->world, 110 * SIM_MILLISECOND);
+        if (storm_failed(storm) || !sim_node_is_up(node)) return false;
         storm_go(storm, true);
         (void)sim_world_run_for(storm->world, script->life_us);
         if (storm_failed(storm) || !sim_node_is_up(node)) return false;
@@ -156,6 +164,10 @@ static void run_script(const struct script *script, const struct point *point,
         sim_world_fail(storm->world, "the script saves fewer than %u images", script->images);
     if (whole && script->archives && storm->program.archived == 0)
         sim_world_fail(storm->world, "the script archives nothing");
+    const struct canon *canon = &storm->program.canon;
+    if (whole && script->streams &&
+        (canon->flushed.at == 0 || canon->facts[canon->flushed.at - 1].stream_end == 0))
+        sim_world_fail(storm->world, "the last life of the script begins without the stream");
     if (!whole && !storm_failed(storm)) recover(storm, point, course);
     storm->scripted = false;
     if (!storm_failed(storm)) storm_finish(storm);

@@ -12,6 +12,7 @@
 #include "sim/node.h"
 #include "sim/still.h"
 #include "snapshot/image.h"
+#include "state/meta.h"
 #include "state/state.h"
 
 _Static_assert(GALLERY_PATH_BYTES >= sizeof GALLERY_DIRECTORY + IMAGE_NAME_BYTES, "room");
@@ -101,7 +102,18 @@ static enum err check_facts(const struct canon *canon, const struct image_facts 
     return epochs == facts->epoch_count ? ERR_OK : misfit(why, "it has epochs that never were");
 }
 
-static enum err check_records(struct image_reader *reader, struct why *why)
+static bool names_same_copies(const struct canon *canon, const struct sim_tree *tree, uint64_t lsn)
+{
+    struct meta meta;
+    const struct sim_item *item = sim_tree_find(tree, bytes_text("M"));
+    if (item == NULL || meta_decode(sim_item_value(item), &meta, NULL) != ERR_OK) return false;
+    bool same = bytes_equal(meta.members, canon_members(canon, lsn));
+    memory_free(meta.epochs);
+    return same;
+}
+
+static enum err check_records(const struct canon *canon, struct image_reader *reader,
+                              struct why *why)
 {
     const struct image_facts *facts = image_facts(reader);
     struct sim_tree *tree = NULL;
@@ -114,6 +126,8 @@ static enum err check_records(struct image_reader *reader, struct why *why)
     still_init(&still, tree);
     struct state_recount recount;
     err = err == ERR_NOT_FOUND ? state_recount(&still.base, NULL, &recount, why) : err;
+    if (err == ERR_OK && !names_same_copies(canon, tree, facts->mark.lsn.at))
+        err = misfit(why, "it names other copies than the history");
     sim_tree_drop(tree);
     if (err != ERR_OK) return err;
     if (!mark_equal(&recount.mark, &facts->mark))
@@ -137,7 +151,7 @@ static enum err check_content(const struct canon *canon, const struct buffer *by
     image->taken_ms = facts->taken_ms;
     image->bytes = facts->bytes;
     if (err == ERR_OK) err = check_facts(canon, facts, why);
-    if (err == ERR_OK) err = check_records(reader, why);
+    if (err == ERR_OK) err = check_records(canon, reader, why);
     image_close(reader);
     return err;
 }

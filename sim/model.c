@@ -198,6 +198,8 @@ static bool run(struct model *model, struct bytes payload)
     model->serving = reader.kind == ENTRY_SERVE;
     switch ((enum entry_kind)reader.kind) {
     case ENTRY_EPOCH:
+    case ENTRY_STREAM:
+    case ENTRY_MEMBERS:
     case ENTRY_NOOP: return !model->reading;
     case ENTRY_COMMAND:
     case ENTRY_SERVE: return run_command(model, &reader);

@@ -43,10 +43,14 @@ static struct model_key *write_over(struct model *model, struct bytes name)
 static void run_set(struct model *model, const struct args *args)
 {
     bool only_new = false;
-    int64_t lifetime_ms = 0;
+    int64_t lifetime_ms = 0, end_ms = 0;
     for (size_t i = 3; i < args->count; i++) {
         if (bytes_is_word(args->at[i], "nx")) only_new = true;
-        if (bytes_is_word(args->at[i], "px")) (void)number_of(args->at[++i], &lifetime_ms);
+        if (bytes_is_word(args->at[i], "px")) {
+            (void)number_of(args->at[++i], &lifetime_ms);
+        } else if (bytes_is_word(args->at[i], "pxat")) {
+            (void)number_of(args->at[++i], &end_ms);
+        }
     }
     if (only_new && model_find(model, args->at[1]) != NULL) {
         model_say_null(model);
@@ -54,7 +58,7 @@ static void run_set(struct model *model, const struct args *args)
     }
     struct model_key *key = write_over(model, args->at[1]);
     buffer_append(&key->text, args->at[2]);
-    key->expire_ms = lifetime_ms == 0 ? 0 : model->now_ms + (uint64_t)lifetime_ms;
+    key->expire_ms = lifetime_ms == 0 ? (uint64_t)end_ms : model->now_ms + (uint64_t)lifetime_ms;
     model_say_text(model, "+OK");
 }
 
@@ -130,6 +134,19 @@ static void run_pexpire(struct model *model, const struct args *args)
     model_say_integer(model, key != NULL ? 1 : 0);
 }
 
+/* Only as the stream of effects has it: the time is not yet over where it is told. */
+static void run_pexpireat(struct model *model, const struct args *args)
+{
+    int64_t end_ms = 0;
+    (void)number_of(args->at[2], &end_ms);
+    struct model_key *key = model_find(model, args->at[1]);
+    if (key != NULL) {
+        key->expire_ms = (uint64_t)end_ms;
+        model_changed(model, key);
+    }
+    model_say_integer(model, key != NULL ? 1 : 0);
+}
+
 static void run_persist(struct model *model, const struct args *args)
 {
     struct model_key *key = model_find(model, args->at[1]);
@@ -173,10 +190,17 @@ model_fn *model_string_command(const char *name)
         const char *name;
         model_fn *run;
     } rows[] = {
-        {"set", run_set},         {"get", run_get},         {"append", run_append},
-        {"incr", run_incr},       {"del", run_del},         {"exists", run_exists},
-        {"pexpire", run_pexpire}, {"persist", run_persist}, {"rename", run_rename},
+        {"set", run_set},
+        {"get", run_get},
+        {"append", run_append},
+        {"incr", run_incr},
+        {"del", run_del},
+        {"exists", run_exists},
+        {"pexpire", run_pexpire},
+        {"persist", run_persist},
+        {"rename", run_rename},
         {"flushdb", run_flushdb},
+        {"pexpireat", run_pexpireat},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (strcmp(rows[i].name, name) == 0) return rows[i].run;

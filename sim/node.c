@@ -360,6 +360,11 @@ void sim_node_pause(struct sim_node *node, uint64_t duration_us)
     if (until > node->paused_until_us) node->paused_until_us = until;
 }
 
+bool sim_node_stands(const struct sim_node *node)
+{
+    return node->paused_until_us > node->world->now_us;
+}
+
 void sim_node_wall_jump(struct sim_node *node, int64_t milliseconds)
 {
     node->clock.wall_offset_ms += milliseconds;

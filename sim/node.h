@@ -122,6 +122,7 @@ const char *sim_node_address(const struct sim_node *node); /* "10.0.0.1" */
 
 /* The process stands still (SIGSTOP) while its clocks and the others go on. */
 void sim_node_pause(struct sim_node *node, uint64_t duration_us);
+bool sim_node_stands(const struct sim_node *node); /* still, right now */
 void sim_node_wall_jump(struct sim_node *node, int64_t milliseconds);
 void sim_node_drift(struct sim_node *node, int64_t ppm);
 

@@ -31,6 +31,7 @@ struct op {
     bool unique;    /* no other op has this payload */
     bool unordered; /* the reply's elements have no order; pairs of them with `pairs` */
     bool pairs;
+    bool old;                /* a read that may be of any state, but for its place */
     bool relaxed;            /* sent while space was low: expired keys may be gone already */
     struct op *before;       /* sent before it on the same connection, in the same go; NULL: none */
     uint64_t sent, returned; /* moments of the harness's own count */

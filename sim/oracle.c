@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "sim/model.h"
+#include "sim/told.h"
 
 /* An op under the hash of an entry that it may have made. */
 struct named {
@@ -28,6 +28,7 @@ struct oracle {
     struct op **open; /* reads whose place is not known exactly, and who have not found it yet */
     size_t open_count;
     struct model model;
+    struct told told; /* the same, by the stream of effects alone */
     struct buffer reply;
 };
 
@@ -323,6 +324,32 @@ static void check_wait(struct oracle *oracle, uint64_t lsn)
     }
 }
 
+/* Whoever knows the history by the stream of effects alone has the same keys. */
+static void check_told(struct oracle *oracle, uint64_t lsn)
+{
+    enum { COMPARE_EACH = 4 };
+    const struct fact *fact = fact_at(oracle, lsn);
+    struct told *told = &oracle->told;
+    if (told->following != fact->streams) {
+        if (fact->streams) told_begin(told, &oracle->model);
+        else told_end(told);
+    }
+    if (!told->following) return;
+    oracle->result->told += fact->stream.size;
+    const char *wrong = told_take(told, fact->stream);
+    if (wrong != NULL) {
+        fail(oracle, NULL, "oracle: what LSN %" PRIu64 " told %s: %.*s", lsn, wrong,
+             (int)(fact->stream.size < 100 ? fact->stream.size : 100),
+             (const char *)fact->stream.data);
+        return;
+    }
+    if (lsn % COMPARE_EACH != 0 && lsn < oracle->canon->count) return;
+    const struct model_key *key = told_differs(told, &oracle->model, stamp_ms(fact->stamp));
+    if (key == NULL) return;
+    fail(oracle, NULL, "oracle: at LSN %" PRIu64 " key %.*s of db%u is not as was told", lsn,
+         (int)key->name.size, (const char *)key->name.data, key->database);
+}
+
 static void check_entry(struct oracle *oracle, uint64_t lsn)
 {
     const struct fact *fact = fact_at(oracle, lsn);
@@ -331,6 +358,7 @@ static void check_entry(struct oracle *oracle, uint64_t lsn)
         fail(oracle, NULL, "oracle: the model does not know the entry at LSN %" PRIu64, lsn);
         return;
     }
+    check_told(oracle, lsn);
     struct op *op = oracle->owner[lsn];
     check_wait(oracle, lsn);
     if (op == NULL || (op->state != OP_ANSWERED && op->state != OP_EMPTY)) return;
@@ -422,6 +450,7 @@ void oracle_check(const struct canon *canon, struct ops *ops, struct oracle_resu
     struct oracle oracle = {.canon = canon, .ops = ops, .result = result};
     oracle.owner = memory_zeroed(canon->count + 1, sizeof(struct op *));
     model_init(&oracle.model);
+    told_init(&oracle.told);
     buffer_init(&oracle.reply);
     name_all(&oracle);
     own_all(&oracle);
@@ -435,6 +464,7 @@ void oracle_check(const struct canon *canon, struct ops *ops, struct oracle_resu
     }
     buffer_release(&oracle.reply);
     model_release(&oracle.model);
+    told_release(&oracle.told);
     memory_free(oracle.named);
     memory_free(oracle.owner);
     memory_free(oracle.reads);

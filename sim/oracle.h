@@ -7,7 +7,8 @@
  * above it; ops of one connection stand in their order;
  * - each reply is the model's reply at its LSN;
  * - what was refused is absent; what is unknown is there once or not at all; nobody else's entry is
- *   there; what a blocking pop took, its client was told (or its connection was lost). */
+ *   there; what a blocking pop took, its client was told (or its connection was lost);
+ * - while the stream of effects is on, a second model that is given only that holds the same. */
 #ifndef SIM_ORACLE_H
 #define SIM_ORACLE_H
 
@@ -17,6 +18,7 @@
 struct oracle_result {
     char failure[400]; /* "": everything fits */
     uint64_t checked, reads, writes, unknown_found, unknown_absent, relaxed;
+    uint64_t told; /* bytes of the stream of effects */
 };
 
 /* Gives unknown ops an LSN where the history has them. */

@@ -5,10 +5,17 @@
 #include <string.h>
 
 #include "base/plant.h"
+#include "sim/cluster.h"
 #include "sim/crash.h"
 #include "sim/storm.h"
 
-enum { SEEDS_FIRST = 1, SEEDS_LAST = 300, POINTS_MAX = 12000 };
+enum {
+    SEEDS_FIRST = 1,
+    SEEDS_LAST = 300,
+    POINTS_MAX = 12000,
+    CLUSTER_SEEDS_LAST = 200,
+    COPIES = 3,
+};
 
 /* The check that broke, in one line. */
 static void print_caught(FILE *out, enum plant plant, const char *failure, const char *where)
@@ -54,6 +61,21 @@ static bool caught_by_crash(enum plant plant, FILE *out)
     return false;
 }
 
+static bool caught_by_cluster(enum plant plant, FILE *out)
+{
+    for (uint64_t seed = SEEDS_FIRST; seed <= CLUSTER_SEEDS_LAST; seed++) {
+        struct cluster_options options = {.seed = seed, .copies = COPIES};
+        struct cluster_result result;
+        cluster_run(&options, &result);
+        if (result.failure[0] == '\0') continue;
+        char where[64];
+        (void)snprintf(where, sizeof where, "cluster seed %" PRIu64, seed);
+        print_caught(out, plant, result.failure, where);
+        return true;
+    }
+    return false;
+}
+
 /* Without any switch the same seeds pass; else nothing that follows means anything. */
 static bool all_pass(FILE *out)
 {
@@ -65,7 +87,17 @@ static bool all_pass(FILE *out)
         fprintf(out, "without any plant seed %" PRIu64 " fails: %s\n", seed, result.failure);
         return false;
     }
-    fprintf(out, "without any plant %u seeds pass\n", SEEDS_LAST - SEEDS_FIRST + 1);
+    for (uint64_t seed = SEEDS_FIRST; seed <= CLUSTER_SEEDS_LAST; seed++) {
+        struct cluster_options options = {.seed = seed, .copies = COPIES};
+        struct cluster_result result;
+        cluster_run(&options, &result);
+        if (result.failure[0] == '\0') continue;
+        fprintf(out, "without any plant cluster seed %" PRIu64 " fails: %s\n", seed,
+                result.failure);
+        return false;
+    }
+    fprintf(out, "without any plant %u seeds pass, and %u of the cluster\n",
+            SEEDS_LAST - SEEDS_FIRST + 1, CLUSTER_SEEDS_LAST - SEEDS_FIRST + 1);
     return true;
 }
 
@@ -80,7 +112,8 @@ void plants_run(const char *only, FILE *out, struct plants_result *result)
         enum plant plant = (enum plant)i;
         if (only != NULL && strcmp(only, plant_name(plant)) != 0) continue;
         plant_set(plant, true);
-        bool caught = caught_by_seed(plant, out) || caught_by_crash(plant, out);
+        bool caught = caught_by_seed(plant, out) || caught_by_cluster(plant, out) ||
+                      caught_by_crash(plant, out);
         plant_set(plant, false);
         if (caught) {
             result->caught++;

@@ -7,13 +7,14 @@
 #include "base/buffer.h"
 #include "sim/disk.h"
 
-/* An install from an image leaves the log as it is: it is always the first. */
-#define PROBE_DIRECTORY "data/keys/log-1/"
+/* Where no other copy is followed an install leaves the log as it is: it is always the first. */
+#define PROBE_FIRST "data/keys/log-1/"
+#define PROBE_SLOT_A "00000000-a.superblock"
+#define PROBE_SLOT_B "00000000-b.superblock"
 
 const char *probe_slot_path(unsigned slot)
 {
-    return slot == 0 ? PROBE_DIRECTORY "00000000-a.superblock"
-                     : PROBE_DIRECTORY "00000000-b.superblock";
+    return slot == 0 ? PROBE_FIRST PROBE_SLOT_A : PROBE_FIRST PROBE_SLOT_B;
 }
 
 bool probe_started(struct sim_disk *disk)
@@ -34,7 +35,7 @@ bool probe_store_path(struct sim_disk *disk, char out[PROBE_PATH_BYTES])
     unsigned log = 0, store = 0;
     bool there = sim_disk_seen(disk, "data/keys/current", &text);
     buffer_append_byte(&text, 0);
-    there = there && sscanf((const char *)text.data, "tidemark-keys 1\nlog %u\nstore %u\n", &log,
+    there = there && sscanf((const char *)text.data, "tidemark-keys %*u\nlog %u\nstore %u\n", &log,
                             &store) == 2;
     buffer_release(&text);
     (void)snprintf(out, PROBE_PATH_BYTES, "data/keys/store-%u", store);
@@ -47,13 +48,30 @@ static bool look(struct sim_disk *disk, const struct probe *probe, const char *p
     return probe->kept ? sim_disk_kept(disk, path, out) : sim_disk_seen(disk, path, out);
 }
 
+/* Of the log that the pointer names. */
+static void find_directory(struct sim_disk *disk, struct probe *probe)
+{
+    struct buffer text;
+    buffer_init(&text);
+    unsigned log = 1;
+    (void)look(disk, probe, "data/keys/current", &text);
+    buffer_append_byte(&text, 0);
+    const char *line = strstr((const char *)text.data, "\nlog ");
+    if (line == NULL || sscanf(line, "\nlog %u", &log) != 1) log = 1;
+    (void)snprintf(probe->directory, sizeof probe->directory, "data/keys/log-%u/", log);
+    buffer_release(&text);
+}
+
 static void probe_slots(struct sim_disk *disk, struct probe *probe)
 {
     for (unsigned i = 0; i < LOG_SUPERBLOCK_SLOTS; i++) {
         struct buffer content;
         buffer_init(&content);
         const char *what = NULL;
-        bool there = look(disk, probe, probe_slot_path(i), &content);
+        char path[2 * PROBE_PATH_BYTES];
+        (void)snprintf(path, sizeof path, "%s%s", probe->directory,
+                       i == 0 ? PROBE_SLOT_A : PROBE_SLOT_B);
+        bool there = look(disk, probe, path, &content);
         probe->slot_good[i] = there && content.size >= LOG_SUPERBLOCK_BYTES &&
                               log_superblock_decode(content.data, i, &probe->slot[i], &what);
         if (probe->slot_good[i] && probe->slot[i].durable.at > probe->durable) {
@@ -85,9 +103,9 @@ static bool find_newest(struct sim_disk *disk, struct probe *probe, struct buffe
         while (paths.data[at + size] != '\n') size++;
         (void)snprintf(path, sizeof path, "%.*s", (int)size, (const char *)paths.data + at);
         at += size + 1;
-        size_t prefix = sizeof PROBE_DIRECTORY - 1;
+        size_t prefix = strlen(probe->directory);
         struct log_segment_header header;
-        if (size <= prefix || strncmp(path, PROBE_DIRECTORY, prefix) != 0) continue;
+        if (size <= prefix || strncmp(path, probe->directory, prefix) != 0) continue;
         if (log_name_parse(path + prefix).kind != LOG_NAME_SEGMENT) continue;
         if (!read_header(disk, probe, path, content, &header)) continue;
         if (probe->segment[0] != '\0' && header.sequence < newest->sequence) continue;
@@ -101,6 +119,7 @@ static bool find_newest(struct sim_disk *disk, struct probe *probe, struct buffe
 void probe_log(struct sim_disk *disk, bool kept, struct probe *probe)
 {
     *probe = (struct probe){.kept = kept};
+    find_directory(disk, probe);
     probe_slots(disk, probe);
     struct buffer content;
     buffer_init(&content);
@@ -109,6 +128,7 @@ void probe_log(struct sim_disk *disk, bool kept, struct probe *probe)
     bool found = find_newest(disk, probe, &content, &segment);
     probe->size = content.size;
     probe->sequence = segment.sequence;
+    if (found) probe->last = segment.start.next.at - 1;
     while (found && offset + LOG_BATCH_HEADER_BYTES <= content.size) {
         struct log_batch_header header;
         const uint8_t *at = content.data + offset;

@@ -20,6 +20,7 @@ struct probe_batch {
 
 struct probe {
     bool kept;
+    char directory[PROBE_PATH_BYTES];
     char segment[PROBE_PATH_BYTES];                /* the newest; "": none */
     uint64_t sequence;                             /* of it */
     uint64_t size, end;                            /* of its file; behind its last good batch */
@@ -31,6 +32,7 @@ struct probe {
     struct log_superblock slot[LOG_SUPERBLOCK_SLOTS];
 };
 
+/* Of the first log that a directory has. */
 const char *probe_slot_path(unsigned slot);
 /* Whether the identity on the platter says that a first start was finished: before, no log counts.
  */

@@ -32,7 +32,7 @@ void restorer_start(struct restorer *restorer, struct world *world)
     restorer->ended = false;
     restorer->close = (struct task){.run = close_task};
     restorer->listener = (struct archive_restore_listener){ended, moved};
-    keys_init(&restorer->keys, world, CACHE_BYTES);
+    keys_init(&restorer->keys, world, CACHE_BYTES, 0);
     archive_restore_open(&restorer->restore, world, &restorer->keys.maker, &restorer->options,
                          &restorer->listener);
 }

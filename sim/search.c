@@ -218,7 +218,7 @@ static bool keyed_of(const struct op *op, struct args *args, struct keyed *out)
     struct payload_reader reader;
     const struct command *command = NULL;
     uint8_t database = 0;
-    if (op->state != OP_ANSWERED && op->state != OP_UNKNOWN) return false;
+    if (op->old || (op->state != OP_ANSWERED && op->state != OP_UNKNOWN)) return false;
     if (op->state == OP_UNKNOWN && op->kind == OP_READ) return false;
     *out = (struct keyed){.plain = false};
     if (payload_read(&reader, buffer_bytes(&op->payload)) != ERR_OK || reader.commands != 1 ||

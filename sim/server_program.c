@@ -95,11 +95,11 @@ static struct machine_maker *host_observe(struct server_host *host, struct machi
 static enum err configure(struct server_program *program, struct why *why)
 {
     const struct server_settings *settings = &program->settings;
-    char numbers[5][SERVER_OPTION_BYTES];
-    const uint64_t values[5] = {settings->segment_bytes, settings->reserve_bytes,
+    char numbers[6][SERVER_OPTION_BYTES];
+    const uint64_t values[6] = {settings->segment_bytes,   settings->reserve_bytes,
                                 settings->flush_bytes_min, settings->flush_bytes_max,
-                                settings->image_keep};
-    for (unsigned i = 0; i < 5; i++) {
+                                settings->image_keep,      settings->effects_bytes};
+    for (unsigned i = 0; i < 6; i++) {
         (void)snprintf(numbers[i], sizeof numbers[i], "%" PRIu64, values[i]);
     }
     const char *words[] = {"--dir",
@@ -127,7 +127,9 @@ static enum err configure(struct server_program *program, struct why *why)
                            "--archive-interval",
                            "0",
                            "--archive-dir",
-                           settings->archives ? SERVER_ARCHIVE : ""};
+                           settings->archives ? SERVER_ARCHIVE : "",
+                           "--repl-backlog-size",
+                           numbers[5]};
     return config_read_arguments(program->config, words, sizeof words / sizeof words[0], why);
 }
 

@@ -25,6 +25,7 @@ struct server_settings {
     unsigned image_keep;
     const char *save; /* borrowed */
     bool archives;
+    uint64_t effects_bytes; /* of the stream of effects that are kept */
 };
 
 struct server_program {

@@ -43,6 +43,7 @@ static void check_ops(struct storm *storm)
     struct oracle_result checked;
     oracle_check(&storm->program.canon, &storm->ops, &checked);
     storm->result->relaxed += checked.relaxed;
+    storm->result->told += checked.told;
     if (checked.failure[0] != '\0') sim_world_fail(storm->world, "%s", checked.failure);
 }
 
@@ -179,6 +180,7 @@ bool storm_start(struct storm *storm)
     if (storm->scripted && !storm->program.ready) return false;
     if (!storm->program.ready) sim_world_fail(storm->world, "start: never ready");
     storm->result->lives++;
+    storm_stream(storm, true);
     return storm->program.ready;
 }
 

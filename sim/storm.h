@@ -46,10 +46,12 @@ struct storm_options {
     FILE *trace;  /* NULL: none */
 };
 
+enum { STORM_FAILURE_BYTES = 700 };
 struct storm_result {
-    char failure[700]; /* "": it passed */
+    char failure[STORM_FAILURE_BYTES]; /* "": it passed */
     uint64_t hash;
     uint64_t ops, entries, lives, simulated_us, replayed, pendings, lost, relaxed, turns, searched;
+    uint64_t told; /* bytes of the stream of effects */
     uint64_t images, image_errors, restores;
     uint64_t doctored, executed, fell_back, gate_refused; /* stores; starts */
     uint64_t faults[STORM_FAULTS];

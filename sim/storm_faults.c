@@ -43,6 +43,8 @@ static void draw_settings(struct storm *storm, struct server_settings *out)
         .flush_bytes_min = 4 << 10,
         .flush_bytes_max = budgets[storm_below(storm, 4)],
     };
+    static const uint64_t kept[] = {500, 5000, 50000, 1 << 20};
+    out->effects_bytes = kept[dice_below(&storm->stream_dice, 4)];
     if (one_in(storm, 6)) {
         out->durability = one_in(storm, 2) ? CONFIG_DURABILITY_EVERYSEC : CONFIG_DURABILITY_NONE;
     }
@@ -102,6 +104,8 @@ void storm_draw(struct storm *storm, const struct storm_options *options)
 {
     uint64_t seed = options->seed;
     dice_init(&storm->dice, checksum64(bytes_of(&seed, sizeof seed), 7));
+    dice_init(&storm->stream_dice, checksum64(bytes_of(&seed, sizeof seed), 8));
+    storm->streams = dice_chance(&storm->stream_dice, 1, 2);
     for (unsigned i = 0; i < STORM_FAULTS; i++) storm->on[i] = one_in(storm, 2);
     storm->finish_us = 300 * SIM_MILLISECOND;
     storm->lives = 2 + (unsigned)storm_below(storm, 5);
@@ -292,9 +296,28 @@ bool storm_start_failed(struct storm *storm)
     return hits > storm->start_hits;
 }
 
+void storm_stream(struct storm *storm, bool begins)
+{
+    static const enum stream_word words[] = {STREAM_ON,      STREAM_ON,      STREAM_PING,
+                                             STREAM_GETACK,  STREAM_PUBLISH, STREAM_SPUBLISH,
+                                             STREAM_PUBLISH, STREAM_OFF};
+    struct dice *dice = &storm->stream_dice;
+    if (!storm->streams || (!begins && !dice_chance(dice, 1, 4))) return;
+    enum stream_word word = begins ? STREAM_ON : words[dice_below(dice, 8)];
+    struct published published = {(uint8_t)dice_below(dice, 3), bytes_text("news"),
+                                  bytes_text("so be it")};
+    bool publishes = word == STREAM_PUBLISH || word == STREAM_SPUBLISH;
+    struct buffer payload;
+    buffer_init(&payload);
+    payload_put_stream(&payload, word, publishes ? &published : NULL);
+    canon_propose(&storm->program.canon, buffer_bytes(&payload));
+    buffer_release(&payload);
+}
+
 void storm_tick(struct storm *storm)
 {
     if (storm->images) storm_image_tick(storm);
+    storm_stream(storm, false);
     if (!one_in(storm, 3)) return;
     enum storm_fault fault = (enum storm_fault)storm_below(storm, STORM_FAULTS);
     if (!storm->on[fault]) return;

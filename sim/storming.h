@@ -39,6 +39,8 @@ struct storm {
 
     bool on[STORM_FAULTS]; /* drawn for the seed */
     bool images;           /* are asked for */
+    bool streams;          /* likewise: the stream of effects is switched on */
+    struct dice stream_dice;
     unsigned lives, ticks_max;
     uint64_t finish_us;   /* how long the calm life is */
     bool scripted;        /* a crash that is armed stays so; after it the script decides */
@@ -83,6 +85,8 @@ void storm_before_start(struct storm *storm);
 bool storm_start_failed(struct storm *storm);
 void storm_life_begins(struct storm *storm);
 void storm_tick(struct storm *storm);
+/* Perhaps a word to the stream of effects. */
+void storm_stream(struct storm *storm, bool begins);
 void storm_calm_before_end(struct storm *storm);
 void storm_give_space(struct storm *storm);
 void storm_heal(struct storm *storm);

@@ -30,6 +30,7 @@ struct talker {
     struct slot slots[TALKER_SLOTS_MAX];
     unsigned slot_count, slot_at;
     struct op *last; /* the newest op of this go */
+    uint64_t reign;  /* when this go was sent */
     struct buffer in, wire;
     size_t sent; /* of wire */
 };
@@ -53,7 +54,11 @@ struct talkers {
     struct talker *list;
     bool going; /* false: talkers finish their go and stay */
     bool relaxed;
-    uint64_t told;    /* the newest LSN that anyone has been told of */
+    /* A number that names the epoch which the node leads now; 0: it leads none, and its state may
+     * be old. NULL: it always leads. */
+    uint64_t (*reign)(struct talkers *talkers);
+    uint64_t told;    /* the newest LSN that anyone has been told of by who leads, */
+    uint64_t written; /* and of a write */
     uint64_t moments; /* so many things were sent and received */
     uint64_t goes, hang_ups, connects, answers, unknown, refused;
 };

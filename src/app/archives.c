@@ -198,7 +198,7 @@ static enum exit_status run_restore(const struct archive_restore_options *option
     struct real_options real = {.log_sync = REAL_LOG_SYNC_FDATASYNC, .signals = &restoring.signals};
     enum err err = real_world_open(&restoring.real, &real, &restoring.world, &restoring.why);
     if (err == ERR_OK) {
-        keys_init(&restoring.keys, &restoring.world, CACHE_BYTES);
+        keys_init(&restoring.keys, &restoring.world, CACHE_BYTES, 0);
         progress_begin(&restoring.progress, restoring.world.clock, "installing the image",
                        PROGRESS_BYTES);
         archive_restore_open(&restoring.restore, &restoring.world, &restoring.keys.maker, options,

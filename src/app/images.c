@@ -112,7 +112,9 @@ static bool same_epochs(const struct image_facts *told, const struct state_facts
     if (told->epoch_count != held->epoch_count) return false;
     for (size_t i = 0; i < held->epoch_count; i++) {
         const struct epoch_start *a = &told->epochs[i], *b = &held->epochs[i];
-        if (epoch_compare(a->epoch, b->epoch) != 0 || a->first.at != b->first.at) return false;
+        if (epoch_compare(a->epoch, b->epoch) != 0 || a->first.at != b->first.at ||
+            a->stream_offset != b->stream_offset)
+            return false;
     }
     return true;
 }
@@ -128,10 +130,11 @@ static enum err compare_facts(struct image_job *job, struct record_source *sourc
     }
     if (err != ERR_OK) return why_fail(&job->why, err, "%s", source->why.text);
     if (mark_equal(&told->mark, &held->mark) && told->stamp.bits == held->stamp.bits &&
-        told->keys == held->keys && same_epochs(told, held))
+        told->keys == held->keys && told->stream_offset == held->effects.end &&
+        same_epochs(told, held))
         return ERR_OK;
     return why_fail(&job->why, ERR_CORRUPT,
-                    "mark, stamp, epochs or keys are not those of the records");
+                    "mark, stamp, epochs, keys or stream are not those of the records");
 }
 
 static enum err check_facts(struct image_job *job)

@@ -217,9 +217,10 @@ static enum err make_log(struct import *import)
                             .entropy = import->world.entropy};
     struct log_options options = {.segment_bytes = SEGMENT_BYTES,
                                   .durability = LOG_ALWAYS,
-                                  .cluster = import->site.identity.cluster,
+                                  .cluster = site_cluster(&import->site),
                                   .copy = import->site.identity.copy};
-    return log_create_after(&site, &options, &import->mark, import->stamp, &import->why);
+    struct log_beginning beginning = {.after = import->mark, .stamp = import->stamp};
+    return log_create_after(&site, &options, &beginning, &import->why);
 }
 
 /* The store's thread reads from the sink as long as the store is open. */

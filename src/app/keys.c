@@ -31,7 +31,9 @@ static enum err keys_open(struct machine_maker *maker, const char *directory, bo
     maker->found = found_by(err);
     if (err != ERR_OK) return err;
     maker->found = state_found(store, history);
-    struct state_options options = {.history = history, .cache_bytes = keys->cache_bytes - blocks};
+    struct state_options options = {.history = history,
+                                    .cache_bytes = keys->cache_bytes - blocks,
+                                    .effects_bytes = keys->effects_bytes};
     err = state_open(machine, store, world->clock, &options, world->trace, why);
     if (err != ERR_OK) {
         store->ops->close(store);
@@ -62,9 +64,11 @@ static void keys_close(struct machine_maker *maker, struct machine *machine)
     machine->ops->close(machine);
 }
 
-void keys_init(struct keys *keys, const struct world *world, uint64_t cache_bytes)
+void keys_init(struct keys *keys, const struct world *world, uint64_t cache_bytes,
+               uint64_t effects_bytes)
 {
     *keys = (struct keys){.maker = {.open = keys_open, .fill = keys_fill, .close = keys_close},
                           .world = *world,
-                          .cache_bytes = cache_bytes};
+                          .cache_bytes = cache_bytes,
+                          .effects_bytes = effects_bytes};
 }

@@ -10,11 +10,13 @@
 struct keys {
     struct machine_maker maker;
     struct world world;
-    uint64_t cache_bytes;
+    uint64_t cache_bytes, effects_bytes;
     struct store *store; /* open, or NULL */
 };
 
-/* `cache_bytes` bounds what is kept in memory of what is on disk. `world` is copied. */
-void keys_init(struct keys *keys, const struct world *world, uint64_t cache_bytes);
+/* `cache_bytes` bounds what is kept in memory of what is on disk, `effects_bytes` about what is
+ * kept of the stream of effects. `world` is copied. */
+void keys_init(struct keys *keys, const struct world *world, uint64_t cache_bytes,
+               uint64_t effects_bytes);
 
 #endif

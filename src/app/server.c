@@ -65,6 +65,43 @@ static struct node_images node_images_of(const struct config *config)
     return images;
 }
 
+/* Texts that a struct node_copies points to. */
+struct copies_texts {
+    char follow[CONFIG_PRIMARY_BYTES];
+    char peers[CONFIG_ADDRESSES_MAX][CONFIG_ADDRESS_BYTES + 1];
+};
+
+/* `texts`: caller's, as long as the result is used; other texts are the config's. */
+static struct node_copies node_copies_of(const struct config *config, struct copies_texts *texts)
+{
+    struct node_copies copies = {
+        .follow = texts->follow,
+        .announced_host = (const char *)config_text(config, CONFIG_ANNOUNCE_HOST).data,
+        .peer_port = config_peer_port(config),
+        .redis_port = (unsigned)config_int(config, CONFIG_PORT),
+        .secret = (const char *)config_text(config, CONFIG_REPL_SECRET).data,
+        .user = (const char *)config_text(config, CONFIG_PRIMARYUSER).data,
+        .password = (const char *)config_text(config, CONFIG_PRIMARYAUTH).data,
+        .all = config_enum(config, CONFIG_REPL_MODE) == CONFIG_MODE_ALL,
+        .min_in_sync = (unsigned)config_int(config, CONFIG_MIN_IN_SYNC),
+        .drop_after_us = (uint64_t)config_int(config, CONFIG_REPLICA_DROP_AFTER) * 1000000,
+        .silent_us = (uint64_t)config_int(config, CONFIG_REPLICA_SILENT_BUDGET) * 1000000,
+        .behind_bytes_max = config_size(config, CONFIG_REPLICA_BYTES_BUDGET),
+        .rebuilds_max = (unsigned)config_int(config, CONFIG_REBUILDS_MAX),
+        .image_bytes_per_s = config_size(config, CONFIG_REBUILD_RATE),
+    };
+    config_primary(config, texts->follow);
+    if (copies.peer_port == 0) return copies;
+    struct config_address found[CONFIG_ADDRESSES_MAX];
+    size_t count = config_addresses(config, copies.peer_port, found);
+    for (size_t i = 0; i < count && i < NODE_PEER_ADDRESSES_MAX; i++) {
+        (void)snprintf(texts->peers[i], sizeof texts->peers[i], "%s%.*s",
+                       found[i].optional ? "-" : "", CONFIG_ADDRESS_BYTES - 1, found[i].text);
+        copies.peer_addresses[i] = texts->peers[i];
+    }
+    return copies;
+}
+
 static struct node_options node_options_of(const struct config *config)
 {
     static const enum log_durability durabilities[] = {
@@ -237,6 +274,13 @@ static enum err configured(struct config_watch *watch, const struct config *conf
         node_set_images(server->node, &options.images);
     if (id == CONFIG_ARCHIVE_INTERVAL || id == CONFIG_ARCHIVE_BUDGET)
         node_set_archive(server->node, &options.archive);
+    if (id == CONFIG_PRIMARYAUTH || id == CONFIG_PRIMARYUSER || id == CONFIG_REPLICA_DROP_AFTER ||
+        id == CONFIG_REPLICA_SILENT_BUDGET || id == CONFIG_REPLICA_BYTES_BUDGET ||
+        id == CONFIG_REBUILDS_MAX || id == CONFIG_REBUILD_RATE) {
+        struct copies_texts texts;
+        struct node_copies copies = node_copies_of(config, &texts);
+        node_set_copies(server->node, &copies);
+    }
     if (id == CONFIG_LOGLEVEL && server->world.trace != NULL) {
         server->world.trace->least = (enum trace_level)config_enum(config, CONFIG_LOGLEVEL);
     }
@@ -253,12 +297,15 @@ enum err server_open(struct server **out, const struct world *world, struct conf
     server->world = *world;
     server->config = config;
     server->host = host;
-    keys_init(&server->keys, world, config_size(config, CONFIG_CACHE_SIZE));
+    keys_init(&server->keys, world, config_size(config, CONFIG_CACHE_SIZE),
+              config_size(config, CONFIG_REPL_BACKLOG_SIZE));
     struct machine_maker *maker = &server->keys.maker;
     if (host->observe != NULL) maker = host->observe(host, maker);
     server->node_listener = (struct node_listener){node_ready, node_failed, node_stopped};
     server->end.run = end_task;
     struct node_options options = node_options_of(config);
+    struct copies_texts texts;
+    options.copies = node_copies_of(config, &texts);
     enum err err = open_http(server, why);
     if (err == ERR_OK)
         err = node_open(&server->node, world, maker, &options, &server->node_listener, why);
@@ -290,6 +337,11 @@ enum err server_open(struct server **out, const struct world *world, struct conf
     config_watch(config, &server->config_watch);
     *out = server;
     return ERR_OK;
+}
+
+struct service *server_service(struct server *server)
+{
+    return node_service(server->node);
 }
 
 void server_stop(struct server *server)

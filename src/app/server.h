@@ -10,6 +10,7 @@
 #include "base/must.h"
 #include "config/config.h"
 #include "seam/machine.h"
+#include "seam/service.h"
 #include "seam/world.h"
 
 struct server; /* fields: app/server.c */
@@ -45,6 +46,8 @@ MUST_USE enum err server_open(struct server **server, const struct world *world,
  * fine. */
 void server_stop(struct server *server);
 void server_close(struct server *server); /* blocks; NULL is fine */
+
+struct service *server_service(struct server *server); /* valid until server_close */
 
 /* The exit status for a start that failed with `err`. */
 enum exit_status exit_status_of(enum err err);

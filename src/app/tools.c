@@ -11,6 +11,7 @@
 #include "command/command.h"
 #include "log/log.h"
 #include "real/real.h"
+#include "seam/copies.h"
 #include "site/site.h"
 #include "state/state.h"
 
@@ -72,16 +73,57 @@ static enum err print_commands(struct payload_reader *reader, struct args *args)
     return ERR_OK;
 }
 
+static enum err print_stream(struct payload_reader *reader)
+{
+    static const char *const words[] = {
+        [STREAM_OFF] = "off",       [STREAM_ON] = "on",           [STREAM_PING] = "ping",
+        [STREAM_GETACK] = "getack", [STREAM_PUBLISH] = "publish", [STREAM_SPUBLISH] = "spublish"};
+    enum stream_word word;
+    struct published published;
+    enum err err = payload_stream(reader, &word, &published);
+    if (err != ERR_OK) return err;
+    printf(" %s", words[word]);
+    if (word < STREAM_PUBLISH) return ERR_OK;
+    printf(" db%u ", published.database);
+    print_word(published.channel);
+    putchar(' ');
+    print_word(published.message);
+    return ERR_OK;
+}
+
+static void print_address(const char *name, const char *at)
+{
+    if (at[0] != '\0') printf(" %s=%s", name, at);
+}
+
+static enum err print_members(struct bytes payload)
+{
+    struct members members;
+    enum err err = payload_members(payload, &members);
+    if (err != ERR_OK) return err;
+    printf(" mode=%s min_in_sync=%u", members.all ? "all" : "local", members.min_in_sync);
+    for (size_t i = 0; i < members.count; i++) {
+        const struct member *member = &members.at[i];
+        printf(" ; copy=%" PRIu64 " counts=%s", member->id, member->counts ? "yes" : "no");
+        print_address("peer", member->peer);
+        print_address("redis", member->redis);
+    }
+    return ERR_OK;
+}
+
 static enum err print_payload(struct bytes payload, struct args *args)
 {
     static const char *const kinds[] = {
         [ENTRY_EPOCH] = "epoch",   [ENTRY_COMMAND] = "command", [ENTRY_TRANSACTION] = "transaction",
         [ENTRY_EXPIRE] = "expire", [ENTRY_NOOP] = "noop",       [ENTRY_SERVE] = "serve",
+        [ENTRY_STREAM] = "stream", [ENTRY_MEMBERS] = "members",
     };
     struct payload_reader reader;
     enum err err = payload_read(&reader, payload);
     if (err != ERR_OK) return err;
     printf(" %s", kinds[reader.kind]);
+    if (reader.kind == ENTRY_STREAM) return print_stream(&reader);
+    if (reader.kind == ENTRY_MEMBERS) return print_members(payload);
     if (reader.kind != ENTRY_EXPIRE) return print_commands(&reader, args);
     uint8_t database;
     struct bytes key;

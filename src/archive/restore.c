@@ -155,17 +155,27 @@ static enum err fill_window(struct archive_restore *restore)
     return ERR_OK;
 }
 
+/* What is made is of one copy, and the copies of its source are strangers to it: nothing comes of
+ * the entries that name them but the mark. */
+static struct entry made_of(const struct entry *entry)
+{
+    static const uint8_t noop[] = {ENTRY_NOOP};
+    struct entry made = *entry;
+    if (made.payload.data[0] == ENTRY_MEMBERS) made.payload = bytes_of(noop, sizeof noop);
+    return made;
+}
+
 static enum err apply_window(struct archive_restore *restore)
 {
     struct machine *machine = restore->machine;
     machine->ops->foresee(machine, restore->entries, restore->count);
     for (size_t i = 0; i < restore->count; i++) {
-        const struct entry *entry = &restore->entries[i];
+        const struct entry entry = made_of(&restore->entries[i]);
         struct outcome outcome = {.reply = reply_nobody()};
-        enum err err = machine->ops->apply(machine, entry, MACHINE_ATTEMPTS_MAX, &outcome);
+        enum err err = machine->ops->apply(machine, &entry, MACHINE_ATTEMPTS_MAX, &outcome);
         if (err != ERR_OK)
             return why_fail(&restore->why, err, "entry %" PRIu64 " could not be applied",
-                            entry->lsn.at);
+                            entry.lsn.at);
     }
     return ERR_OK;
 }
@@ -267,9 +277,10 @@ static enum err finish(struct archive_restore *restore)
                             .entropy = restore->world.entropy};
     struct log_options options = {.segment_bytes = SEGMENT_BYTES,
                                   .durability = LOG_ALWAYS,
-                                  .cluster = restore->site.identity.cluster,
+                                  .cluster = site_cluster(&restore->site),
                                   .copy = restore->site.identity.copy};
-    enum err err = log_create_after(&site, &options, &result->mark, result->stamp, &restore->why);
+    struct log_beginning beginning = {.after = result->mark, .stamp = result->stamp};
+    enum err err = log_create_after(&site, &options, &beginning, &restore->why);
     if (err == ERR_OK) err = site_switch(&restore->site, &restore->next, &restore->why);
     if (err == ERR_OK) site_sweep(&restore->site);
     return err;

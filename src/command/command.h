@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command: what a client can ask. One table, a row a command; and the codec of a log entry's
- * payload.
+/* command: what a client can ask. One table, a row a command; and the codec of an entry's payload.
  *
  * The table (commands.def) drives dispatch, arity and flags, key positions, COMMAND DOCS, INFO's
- * statistics and the tests. Ids are on disk: append only. Knows nothing of connections or of stored
- * data. */
+ * statistics and the tests. Ids are on disk: append only. Knows nothing of connections or data. */
 #ifndef COMMAND_COMMAND_H
 #define COMMAND_COMMAND_H
 
@@ -13,9 +11,9 @@
 
 #include "base/buffer.h"
 #include "base/err.h"
-#include "base/hlc.h"
-#include "base/mark.h"
+#include "base/must.h"
 
+struct members; /* seam/copies.h */
 #define COMMAND(id, number, ...) COMMAND_##id = (number),
 enum command_id {
     COMMAND_NONE = 0,
@@ -100,29 +98,47 @@ void args_push(struct args *args, struct bytes word); /* borrows the bytes */
 /* Whether it may put elements where a client waits: at the first key that it names, or at the
  * others. */
 bool command_fills(const struct command *command, const struct args *args, bool first);
-/* Whether its words can name keys at all. */
-bool command_has_keys(const struct command *command);
+bool command_has_keys(const struct command *command); /* whether its words can name keys at all */
 /* The positions (indexes into args) of the keys that the command names, into `out` (caller's, room
  * for args->count), in the order of COMMAND GETKEYS. ERR_PROTOCOL: the words make no sense (arity,
  * numkeys and the like), *count is 0 then. */
 MUST_USE enum err command_keys(const struct command *command, const struct args *args, size_t *out,
                                size_t *count);
 /* What it does to the first of them, or to each of the others, in the words of COMMAND
- * GETKEYSANDFLAGS
- * ("RW", "access", "delete"). Returns how many words. */
+ * GETKEYSANDFLAGS ("RW", "access", "delete"). Returns how many words. */
 size_t command_use_words(const struct command *command, const struct args *args, bool first,
                          const char *out[COMMAND_WORDS_MAX]);
 
 /* --- Payloads (docs/formats/payload.md). All integers little-endian. ---
  * Encoders append to `out` and copy; what they are given was checked: a PLACE_STATE row, its arity,
  * the database. Decoders borrow from `payload` and believe nothing. */
-enum { PAYLOAD_DATABASES_MAX = 16 };
+enum { PAYLOAD_DATABASES_MAX = 16, PAYLOAD_MEMBERS_BYTES_MAX = 8340 };
 
 void payload_put_command(struct buffer *out, uint8_t database, const struct command *command,
                          const struct args *args);
 void payload_put_expire(struct buffer *out, uint8_t database, struct bytes key);
 void payload_put_epoch(struct buffer *out);
 void payload_put_noop(struct buffer *out);
+/* min_in_sync is 1 to COPIES_MAX, ids are not 0, each once; an odd address becomes "not known". */
+void payload_put_members(struct buffer *out, const struct members *members);
+
+/* A word to the stream of effects (docs/formats/effects.md). While the stream is off nothing comes
+ * of any of them but STREAM_ON. On disk: append only. */
+enum stream_word {
+    STREAM_OFF = 0,
+    STREAM_ON = 1,
+    STREAM_PING = 2,
+    STREAM_GETACK = 3,
+    STREAM_PUBLISH = 4,
+    STREAM_SPUBLISH = 5,
+};
+struct published {
+    uint8_t database; /* that its client had selected */
+    struct bytes channel, message;
+};
+/* `published` with STREAM_PUBLISH and STREAM_SPUBLISH; NULL with the others. */
+void payload_put_stream(struct buffer *out, enum stream_word word,
+                        const struct published *published);
 
 /* What a client saw of a key when it began to watch it. */
 struct watched {
@@ -161,9 +177,14 @@ MUST_USE enum err payload_next_watch(struct payload_reader *reader, struct watch
 /* *args is cleared and filled; args->at[0] is the table's name of the command. */
 MUST_USE enum err payload_next_command(struct payload_reader *reader, uint8_t *database,
                                        const struct command **command, struct args *args);
+/* Of the whole payload of ENTRY_MEMBERS; *out holds nothing on ERR_CORRUPT. */
+MUST_USE enum err payload_members(struct bytes payload, struct members *out);
 /* For ENTRY_EXPIRE. */
 MUST_USE enum err payload_expire(struct payload_reader *reader, uint8_t *database,
                                  struct bytes *key);
+/* For ENTRY_STREAM; *published is filled with the words that have one. */
+MUST_USE enum err payload_stream(struct payload_reader *reader, enum stream_word *word,
+                                 struct published *published);
 
 /* Calls `visit` with each key that a write payload names, for waiters and watches of absent keys:
  * what can only take keys away that stand there (ENTRY_EXPIRE, FLUSHDB, FLUSHALL) names none, since

@@ -6,6 +6,8 @@
  *       COMMAND, SERVE one command; SERVE: a further attempt of it, at one of its keys
  *       TRANSACTION    watches le32, commands le32, then so many of each, watches first
  *       EXPIRE         database u8, then the key up to the end
+ *       STREAM         word u8; PUBLISH, SPUBLISH: database u8, channel, message
+ *       MEMBERS        members.c
  *     command      database u8, number le16, words le32, then so many words; the name is not among
  * them word         length le32, bytes watch        database u8, present u8, version lsn le64,
  * version ordinal le32, changed lsn le64, word
@@ -118,6 +120,28 @@ void payload_put_noop(struct buffer *out)
     buffer_append_byte(out, ENTRY_NOOP);
 }
 
+static bool is_published(enum stream_word word)
+{
+    return word == STREAM_PUBLISH || word == STREAM_SPUBLISH;
+}
+
+void payload_put_stream(struct buffer *out, enum stream_word word,
+                        const struct published *published)
+{
+    MUST(is_published(word) == (published != NULL));
+    buffer_append_byte(out, ENTRY_STREAM);
+    buffer_append_byte(out, (uint8_t)word);
+    if (published == NULL) return;
+    MUST(published->database < PAYLOAD_DATABASES_MAX);
+    MUST(published->channel.size <= UINT32_MAX && published->message.size <= UINT32_MAX);
+    size_t size = 1 + 2 * WORD_BYTES_MIN + published->channel.size + published->message.size;
+    uint8_t *at = buffer_reserve(out, size);
+    *at = published->database;
+    at = put_word(at + 1, published->channel);
+    (void)put_word(at, published->message);
+    out->size += size;
+}
+
 void payload_begin_transaction(struct payload_transaction *transaction, struct buffer *out)
 {
     uint8_t *at = buffer_reserve(out, TRANSACTION_BYTES);
@@ -220,6 +244,8 @@ enum err payload_read(struct payload_reader *reader, struct bytes payload)
     case ENTRY_EXPIRE:
         return reader->rest.size < 1 || reader->rest.data[0] >= PAYLOAD_DATABASES_MAX ? ERR_CORRUPT
                                                                                       : ERR_OK;
+    case ENTRY_STREAM: return reader->rest.size < 1 ? ERR_CORRUPT : ERR_OK;
+    case ENTRY_MEMBERS: return ERR_OK; /* payload_members() reads it */
     default: return ERR_CORRUPT;
     }
 }
@@ -290,4 +316,24 @@ enum err payload_expire(struct payload_reader *reader, uint8_t *database, struct
     *key = reader->rest;
     skip(&reader->rest, reader->rest.size);
     return ERR_OK;
+}
+
+enum err payload_stream(struct payload_reader *reader, enum stream_word *word,
+                        struct published *published)
+{
+    MUST(reader->kind == ENTRY_STREAM);
+    struct bytes rest = reader->rest;
+    if (rest.size < 1 || rest.data[0] > STREAM_SPUBLISH) return ERR_CORRUPT;
+    *word = (enum stream_word)rest.data[0];
+    *published = (struct published){.database = 0};
+    skip(&rest, 1);
+    if (is_published(*word)) {
+        if (rest.size < 1 || rest.data[0] >= PAYLOAD_DATABASES_MAX) return ERR_CORRUPT;
+        published->database = rest.data[0];
+        skip(&rest, 1);
+        if (!take_word(&rest, &published->channel)) return ERR_CORRUPT;
+        if (!take_word(&rest, &published->message)) return ERR_CORRUPT;
+    }
+    reader->rest = rest;
+    return rest.size > 0 ? ERR_CORRUPT : ERR_OK;
 }

@@ -298,6 +298,14 @@ enum err config_set(struct config *config, const struct bytes *words, size_t cou
     return set_failed(why, bytes_text(directive_of((enum config_id)last)->name));
 }
 
+void config_note(struct config *config, enum config_id id, struct bytes text)
+{
+    if (bytes_equal(config_text(config, id), text)) return;
+    struct values *staged = values_clone(config->values);
+    if (take_set(staged, config_name_of(id), text, NULL) == ERR_OK) replace_values(config, staged);
+    else values_free(staged);
+}
+
 static bool is_pattern(struct bytes text)
 {
     for (size_t i = 0; i < text.size; i++) {
@@ -418,6 +426,25 @@ size_t config_addresses(const struct config *config, int64_t port,
                        (const char *)word.data, port);
     }
     return count;
+}
+
+/* The text is ours, checked by take_primary(). */
+void config_primary(const struct config *config, char out[CONFIG_PRIMARY_BYTES])
+{
+    struct bytes words[2];
+    out[0] = '\0';
+    if (config_words(config, CONFIG_REPLICAOF, words, 2) != 2) return;
+    bool v6 = memchr(words[0].data, ':', words[0].size) != NULL;
+    (void)snprintf(out, CONFIG_PRIMARY_BYTES, v6 ? "[%.*s]:%.*s" : "%.*s:%.*s", (int)words[0].size,
+                   (const char *)words[0].data, (int)words[1].size, (const char *)words[1].data);
+}
+
+unsigned config_peer_port(const struct config *config)
+{
+    enum { ABOVE = 10000 };
+    int64_t own = config_int(config, CONFIG_PEER_PORT), port = config_int(config, CONFIG_PORT);
+    if (own == 0 && port != 0 && port + ABOVE <= UINT16_MAX) own = port + ABOVE;
+    return (unsigned)own;
 }
 
 /* The text is ours, checked by take_save(). */

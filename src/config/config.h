@@ -35,6 +35,7 @@ enum config_log_level {
     CONFIG_LOG_LEVEL_NOTICE,
     CONFIG_LOG_LEVEL_WARNING,
 };
+enum config_mode { CONFIG_MODE_LOCAL, CONFIG_MODE_ALL };
 enum config_permission { CONFIG_PERMIT_NOBODY, CONFIG_PERMIT_ALL, CONFIG_PERMIT_LOCAL };
 
 /* Bits of config_events, by the letters of notify-keyspace-events. */
@@ -64,7 +65,12 @@ struct config_output_limit {
     uint64_t soft_seconds;
 };
 
-enum { CONFIG_ADDRESSES_MAX = 16, CONFIG_ADDRESS_BYTES = 128 };
+enum {
+    CONFIG_ADDRESSES_MAX = 16,
+    CONFIG_ADDRESS_BYTES = 128,
+    CONFIG_HOST_BYTES_MAX = 240,
+    CONFIG_PRIMARY_BYTES = 256, /* of "host:port", "[v6]:port", with its zero */
+};
 
 struct config; /* fields: config/config.c */
 
@@ -84,6 +90,10 @@ MUST_USE enum err config_read_arguments(struct config *config, const char *const
  * reply's text as Redis words it, without the code in front. Ends with every watch told. */
 MUST_USE enum err config_set(struct config *config, const struct bytes *words, size_t count,
                              struct why *why);
+
+/* The value that a directive has come to have without CONFIG SET, as CONFIG GET would show it: for
+ * GET and REWRITE. Watches are not told. What does not fit changes nothing. */
+void config_note(struct config *config, enum config_id id, struct bytes text);
 
 /* Receives what config_get finds; what it is given is borrowed for the call. */
 struct config_reader {
@@ -113,6 +123,10 @@ struct config_address {
 };
 size_t config_addresses(const struct config *config, int64_t port,
                         struct config_address addresses[CONFIG_ADDRESSES_MAX]);
+/* `replicaof` as an address; empty: nobody is followed. */
+void config_primary(const struct config *config, char out[CONFIG_PRIMARY_BYTES]);
+/* The port for other copies; 0: none. */
+unsigned config_peer_port(const struct config *config);
 /* The pairs of `save`: fills up to `most` and returns how many there are. */
 struct config_save_point {
     uint64_t seconds, changes;

@@ -21,8 +21,9 @@ static void describe_type(const struct directive *directive, struct buffer *out)
     case KIND_PLAIN:
     case KIND_FILENAME:
     case KIND_HOSTNAME:
+    case KIND_HOST:
     case KIND_SECRET:
-    case KIND_WORDS:
+    case KIND_PRIMARY:
     case KIND_ADDRESSES:
     case KIND_SAVE:
     case KIND_LIMITS:

@@ -211,11 +211,19 @@ static enum err take_stops(struct value *value, const struct words *words, struc
     return ERR_OK;
 }
 
-static enum err take_words(struct value *value, const struct words *words, struct why *why)
+/* "no one" is what REPLICAOF calls nobody. */
+static enum err take_primary(struct value *value, const struct words *words, struct why *why)
 {
-    (void)why;
     buffer_clear(&value->text);
-    for (size_t i = 0; i < words->count; i++) append_word(&value->text, words->word[i]);
+    if (words->count == 0) return ERR_OK;
+    if (words->count != 2) return why_fail(why, ERR_CONFIG, "wrong number of arguments");
+    if (bytes_is_word(words->word[0], "no") && bytes_is_word(words->word[1], "one")) return ERR_OK;
+    int64_t port;
+    if (!number_parse_int64(words->word[1], &port) || port < 1 || port > UINT16_MAX)
+        return why_fail(why, ERR_CONFIG, "Invalid master port");
+    if (!value_is_host(words->word[0])) return why_fail(why, ERR_CONFIG, "Invalid master host");
+    append_word(&value->text, words->word[0]);
+    append_word(&value->text, words->word[1]);
     return ERR_OK;
 }
 
@@ -223,7 +231,7 @@ enum err value_take_list(struct value *value, const struct config_name *name,
                          const struct words *words, struct why *why)
 {
     switch (directive_of(name->id)->kind) {
-    case KIND_WORDS: return take_words(value, words, why);
+    case KIND_PRIMARY: return take_primary(value, words, why);
     case KIND_ADDRESSES: return take_addresses(value, words, why);
     case KIND_SAVE: return take_save(value, words, why);
     case KIND_LIMITS: return take_limits(value, words, why);
@@ -241,6 +249,7 @@ enum err value_take_list(struct value *value, const struct config_name *name,
     case KIND_PLAIN:
     case KIND_FILENAME:
     case KIND_HOSTNAME:
+    case KIND_HOST:
     case KIND_SECRET: break;
     }
     MUST(false); /* not a list */

@@ -37,7 +37,7 @@ bool directive_has_effect(const struct directive *directive)
 
 bool directive_is_list(const struct directive *directive)
 {
-    return directive->kind >= KIND_WORDS && directive->kind != KIND_EVENTS;
+    return directive->kind >= KIND_PRIMARY && directive->kind != KIND_EVENTS;
 }
 
 size_t config_names(void)

@@ -16,9 +16,10 @@ enum config_kind {
     KIND_PLAIN,    /* any text without a zero byte */
     KIND_FILENAME, /* a text without a slash */
     KIND_HOSTNAME,
+    KIND_HOST,   /* a name or an address */
     KIND_SECRET, /* any bytes */
     /* Lists. */
-    KIND_WORDS,
+    KIND_PRIMARY, /* host and port */
     KIND_ADDRESSES,
     KIND_SAVE,
     KIND_LIMITS,

@@ -139,6 +139,16 @@ static enum err take_enum(struct value *value, const char *words, struct bytes w
     return err;
 }
 
+bool value_is_host(struct bytes word)
+{
+    if (word.size == 0 || word.size > CONFIG_HOST_BYTES_MAX) return false;
+    for (size_t i = 0; i < word.size; i++) {
+        uint8_t byte = word.data[i];
+        if (byte <= ' ' || byte >= 0x7f || byte == '[' || byte == ']') return false;
+    }
+    return true;
+}
+
 static enum err check_text(const struct directive *directive, struct bytes word, struct why *why)
 {
     if (directive->kind == KIND_SECRET || word.size == 0) return ERR_OK;
@@ -146,6 +156,8 @@ static enum err check_text(const struct directive *directive, struct bytes word,
         return why_fail(why, ERR_CONFIG, "argument may not contain a zero byte");
     if (directive->kind == KIND_FILENAME && memchr(word.data, '/', word.size) != NULL)
         return why_fail(why, ERR_CONFIG, "%s can't be a path, just a filename", directive->name);
+    if (directive->kind == KIND_HOST && !value_is_host(word))
+        return why_fail(why, ERR_CONFIG, "argument must be a name or an address of a host");
     if (directive->kind != KIND_HOSTNAME) return ERR_OK;
     if (word.size >= 256)
         return why_fail(why, ERR_CONFIG, "Hostnames must be less than 256 characters");
@@ -164,7 +176,7 @@ static enum err take_any(struct value *value, const struct config_name *name,
                          const struct words *words, struct why *why)
 {
     const struct directive *directive = directive_of(name->id);
-    if (directive->kind >= KIND_WORDS) return value_take_list(value, name, words, why);
+    if (directive->kind >= KIND_PRIMARY) return value_take_list(value, name, words, why);
     if (words->count != 1) return why_fail(why, ERR_CONFIG, "wrong number of arguments");
     struct bytes word = words->word[0];
     switch (directive->kind) {
@@ -178,11 +190,12 @@ static enum err take_any(struct value *value, const struct config_name *name,
     case KIND_PLAIN:
     case KIND_FILENAME:
     case KIND_HOSTNAME:
+    case KIND_HOST:
     case KIND_SECRET:
         buffer_clear(&value->text);
         buffer_append(&value->text, word);
         return check_text(directive, word, why);
-    case KIND_WORDS:
+    case KIND_PRIMARY:
     case KIND_ADDRESSES:
     case KIND_SAVE:
     case KIND_LIMITS:
@@ -254,8 +267,9 @@ void value_show(const struct value *value, const struct config_name *name, struc
     case KIND_PLAIN:
     case KIND_FILENAME:
     case KIND_HOSTNAME:
+    case KIND_HOST:
     case KIND_SECRET:
-    case KIND_WORDS:
+    case KIND_PRIMARY:
     case KIND_ADDRESSES:
     case KIND_SAVE:
     case KIND_LIMITS:

@@ -36,6 +36,9 @@ void value_write(const struct value *value, const struct config_name *name, stru
 MUST_USE enum err value_take_word(const char *words, struct bytes word, size_t *at,
                                   struct why *why);
 
+/* A name or an address, without brackets. */
+bool value_is_host(struct bytes word);
+
 /* lists.c: value_take for lists and for events. */
 MUST_USE enum err value_take_list(struct value *value, const struct config_name *name,
                                   const struct words *words, struct why *why);

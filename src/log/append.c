@@ -2,7 +2,10 @@
 /* Entries into batches. An LSN is given only when the entry cannot fail any more: its bytes stand
  * in a batch whose place on the disk is planned, in the current segment or in one that is ready or
  * being made. */
+#include <inttypes.h>
+
 #include "log/parts.h"
+#include "log/scan.h"
 
 void log_check(const struct log *log)
 {
@@ -34,8 +37,8 @@ void log_seal(struct log *log)
     log->memory.forming = NULL;
 }
 
-/* Begins a batch whose first entry takes `size` bytes. */
-static enum err form(struct log *log, uint64_t size)
+/* Begins a batch whose first entry takes `size` bytes; all its entries are of the epoch. */
+static enum err form(struct log *log, struct epoch epoch, uint64_t size)
 {
     log_seal(log);
     uint64_t need = log_padded(LOG_BATCH_HEADER_BYTES + size);
@@ -52,41 +55,68 @@ static enum err form(struct log *log, uint64_t size)
     batch->rolls = rolls;
     batch->segment_bytes = own_bytes;
     batch->before = log->chain;
-    batch->epoch = log->epoch;
+    batch->epoch = epoch;
     log->memory.forming = batch;
     log->started = true;
     log_make_kick(log);
     return ERR_OK;
 }
 
-enum err log_append(struct log *log, struct stamp stamp, struct bytes payload, struct lsn *at)
+/* The entry is the next one; its lineage is right. */
+static enum err append(struct log *log, const struct entry *entry)
 {
-    MUST(payload.size > 0);
-    MUST(stamp.bits >= log->chain.stamp.bits);
+    MUST(entry->payload.size > 0);
     if (log->poison != ERR_OK || log->closing) return ERR_SHUT;
-    if (payload.size > LOG_PAYLOAD_BYTES_MAX) return ERR_LIMIT;
-    uint64_t size = LOG_ENTRY_HEADER_BYTES + payload.size;
+    if (entry->payload.size > LOG_PAYLOAD_BYTES_MAX) return ERR_LIMIT;
+    uint64_t size = LOG_ENTRY_HEADER_BYTES + entry->payload.size;
     struct log_batch *batch = log->memory.forming;
-    if (batch == NULL || size > batch->room - batch->used) {
-        enum err err = form(log, size);
+    if (batch == NULL || size > batch->room - batch->used ||
+        epoch_compare(batch->epoch, entry->epoch) != 0) {
+        enum err err = form(log, entry->epoch, size);
         if (err != ERR_OK) return err;
         batch = log->memory.forming;
     }
-    struct lsn lsn = log->chain.next;
+    struct lsn lsn = entry->lsn;
     if (lsn.at - log->forgotten.at >= log->memory.ring_size)
         log_ring_grow(&log->memory, lsn_next(log->forgotten), lsn);
 
-    struct entry entry = {.lsn = lsn, .epoch = log->epoch, .stamp = stamp, .payload = payload};
-    struct lineage lineage = log_lineage(log->chain.lineage, &entry);
     uint8_t *place = batch->at + batch->used;
-    log_entry_encode(place, stamp, lineage, payload);
+    log_entry_encode(place, entry->stamp, entry->lineage, entry->payload);
     *log_ring_at(&log->memory, lsn) = (struct log_place){place, batch};
     batch->used += size;
     batch->count++;
-    log->chain = (struct log_chain){lsn_next(lsn), lineage, log->epoch, stamp};
-    *at = lsn;
+    log->chain = (struct log_chain){lsn_next(lsn), entry->lineage, entry->epoch, entry->stamp};
     log_check(log);
     return ERR_OK;
+}
+
+enum err log_append(struct log *log, struct stamp stamp, struct bytes payload, struct lsn *at)
+{
+    MUST(stamp.bits >= log->chain.stamp.bits);
+    struct entry entry = {
+        .lsn = log->chain.next, .epoch = log->epoch, .stamp = stamp, .payload = payload};
+    entry.lineage = log_lineage(log->chain.lineage, &entry);
+    enum err err = append(log, &entry);
+    if (err == ERR_OK) *at = entry.lsn;
+    return err;
+}
+
+enum err log_append_entry(struct log *log, const struct entry *entry, struct why *why)
+{
+    struct log_chain chain = log->chain;
+    struct entry copy = *entry;
+    const char *wrong = NULL;
+    if (entry->lsn.at != chain.next.at) wrong = "it is not the next one";
+    else if (entry->payload.size == 0) wrong = "it is empty";
+    else if (epoch_compare(entry->epoch, chain.epoch) < 0) wrong = "its epoch goes back";
+    else wrong = log_chain_entry(&chain, entry->epoch, &copy);
+    if (wrong != NULL)
+        return why_fail(why, ERR_CORRUPT, "entry %" PRIu64 " of another copy: %s", entry->lsn.at,
+                        wrong);
+    enum err err = append(log, entry);
+    return err == ERR_OK
+               ? err
+               : why_fail(why, err, "entry %" PRIu64 ": %s", entry->lsn.at, err_name(err));
 }
 
 bool log_entry(const struct log *log, struct lsn lsn, struct entry *entry)
@@ -140,6 +170,18 @@ struct lsn log_durable(const struct log *log)
 struct lsn log_floor(const struct log *log)
 {
     return log->floor;
+}
+
+struct mark log_before(const struct log *log)
+{
+    const struct log_chain *start = &log->segments[log->trim_count].header.start;
+    return (struct mark){
+        log->superblock.history, start->epoch, {start->next.at - 1}, start->lineage};
+}
+
+struct stamp log_last_stamp(const struct log *log)
+{
+    return log->chain.stamp;
 }
 
 struct mark log_last(const struct log *log)

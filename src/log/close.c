@@ -64,6 +64,7 @@ static enum err finish(struct log *log, struct why *why)
 static void let_go(struct log *log)
 {
     clock_cancel(log->clock, &log->push_task);
+    clock_cancel(log->clock, &log->promise_task);
     clock_cancel(log->clock, &log->failed_task);
     clock_timer_stop(log->clock, &log->sync_timer);
     clock_timer_stop(log->clock, &log->space_timer);

@@ -270,6 +270,7 @@ enum err log_directory_read(struct log_directory *directory, struct log_home hom
     struct names names = {0};
     *directory = (struct log_directory){.home = home};
     buffer_init(&directory->dropped);
+    buffer_init(&directory->cut);
     enum err err = log_home_check(home, why);
     if (err == ERR_OK) err = names_read(&names, directory, why);
     if (err == ERR_OK && !names.any) err = why_fail(why, ERR_NOT_FOUND, "there is no log here");
@@ -286,6 +287,7 @@ enum err log_directory_read(struct log_directory *directory, struct log_home hom
 void log_directory_release(struct log_directory *directory)
 {
     buffer_release(&directory->dropped);
+    buffer_release(&directory->cut);
     memory_free(directory->segments);
     *directory = (struct log_directory){0};
 }

@@ -29,7 +29,8 @@ struct log_directory {
     struct log_segment *segments;     /* those that count, by first LSN; the last is the newest */
     size_t count;
     struct buffer
-        dropped; /* names to remove, each with its zero: hidden, below the floor, temporary */
+        dropped;       /* names to remove, each with its zero: hidden, below the floor, temporary */
+    struct buffer cut; /* likewise, but only when they are hidden (cut.c) */
     uint8_t spares[LOG_SPARES_MAX]; /* numbers of spare files */
     size_t spare_count;
 };

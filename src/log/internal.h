@@ -107,7 +107,11 @@ struct log {
     bool slots_again;
     uint8_t *slot_page; /* LOG_SUPERBLOCK_BYTES, aligned */
     struct lsn floor_durable;
-    uint64_t sequence_named; /* of the newest segment that both slots name */
+    uint64_t sequence_named;         /* of the newest segment that both slots name */
+    struct list promises;            /* struct log_promising, the first one asked for first */
+    struct log_promising *promising; /* the slots are being written with its epoch; NULL: none */
+    struct task promise_task;
+    struct epoch promised; /* in both slots */
 
     /* Trimming. */
     struct list pins;

@@ -2,10 +2,9 @@
 /* log: the ordered, checksummed record of what happened. Knows places and payloads, not commands.
  *
  * Format: docs/formats/log.md. One log is one directory of segment files and two superblock slots.
- * appended >= written >= durable: with `durability always` an entry counts once it is durable, in
- * the other modes once write() has returned. Watermarks never move back while the log is open.
- * Every call is for the loop thread. After a failed sync or write the log is poisoned: appends
- * answer ERR_SHUT, nothing becomes durable any more, and the listener's failed() is called once. */
+ * appended >= written >= durable, and none moves back while the log is open. After a failed sync or
+ * write it is poisoned: appends answer ERR_SHUT, nothing becomes durable any more, and the
+ * listener's failed() is called once. */
 #ifndef LOG_LOG_H
 #define LOG_LOG_H
 
@@ -33,6 +32,8 @@ struct log_options {
     uint64_t cluster; /* repeated in every batch header; a foreign one is corruption */
     uint64_t copy;    /* this copy's id, for the epochs that it opens */
     uint32_t shard;
+    bool cuts;       /* log_open: entries above `last`, which another copy's history does not */
+    struct lsn last; /* have, are cut off, durably, before it returns */
 };
 
 /* Told by the log on the loop, never from inside a call into it. */
@@ -41,8 +42,7 @@ struct log_listener {
     void (*failed)(struct log_listener *listener, const struct why *why);
 };
 
-/* Where a log lives and what it lives on. Borrowed: the directory's name for the call, the rest for
- * the life of the log. */
+/* Borrowed: the directory's name for the call, the rest for the life of the log. */
 struct log_site {
     const char *directory;
     struct disk *disk;
@@ -54,89 +54,96 @@ struct log_site {
 
 /* What recovery found; the epoch and history are those of the last entry. */
 struct log_found {
-    bool fresh;           /* made just now */
-    bool clean;           /* the last process closed it */
-    struct mark last;     /* of the last entry that counts */
-    struct stamp stamp;   /* of it */
-    struct lsn first;     /* floor: the first entry kept; last + 1 when there is none */
-    struct mark before;   /* of the entry before that one, by its segment; LSN 0: there was none */
-    struct lsn committed; /* recorded, but never beyond `last` */
-    struct lsn durable;   /* recorded */
-    uint64_t torn_bytes;  /* dropped after the last good batch */
-    uint64_t copied_entries; /* beyond the recorded durable, written again and synced (I14) */
+    bool clean;         /* the last process closed it */
+    struct mark last;   /* of the last entry that counts */
+    struct stamp stamp; /* of it */
+    struct lsn first;   /* floor: the first entry kept; last + 1 when there is none */
+    struct mark before; /* of the entry before that one, by its segment; LSN 0: there was none */
+    struct lsn committed, durable; /* recorded; the first is never beyond `last` */
+    uint64_t torn_bytes;           /* dropped after the last good batch */
+    uint64_t copied_entries;       /* beyond the recorded durable, written again and synced (I14) */
     struct epoch promised;
-    uint64_t incarnation;
+    uint64_t incarnation; /* grows at the first start and at each unclean one */
 };
 
-/* Makes the directory's first segment and superblock. `history` is the shard's. ERR_EXISTS if there
- * is a log. Blocks. */
+/* Makes the directory's first segment and superblock. ERR_EXISTS: there is a log. Blocks. */
 MUST_USE enum err log_create(const struct log_site *site, const struct log_options *options,
                              struct history history, struct why *why);
-/* The same for a log that begins behind `after`, whose entry has `stamp` and is nowhere in it: what
- * a store holds that was not made by entries of this log. LSN 0: as log_create. */
+/* Where a log begins that goes on behind what a store holds and entries of it did not make. */
+struct log_beginning {
+    struct mark after;     /* its entry is nowhere in the log; LSN 0: as log_create */
+    struct stamp stamp;    /* of that entry */
+    struct epoch promised; /* of the log that this copy had before, and with the next one */
+    uint64_t incarnation;  /* what others believe of this copy; 0, 0: it had none */
+};
 MUST_USE enum err log_create_after(const struct log_site *site, const struct log_options *options,
-                                   const struct mark *after, struct stamp stamp, struct why *why);
+                                   const struct log_beginning *beginning, struct why *why);
 /* Recovers the directory and opens it for append; an unclean end has its unsynced tail written
- * again first. Blocks (start-up only). ERR_NOT_FOUND: no log here. ERR_CORRUPT names file, offset
- * and LSN range, and nothing was changed. On failure *log is NULL and nothing stays open. */
+ * again first. Blocks. ERR_NOT_FOUND: no log here. ERR_CORRUPT names file, offset and LSN range;
+ * ERR_REFUSED: what is to be cut off is recorded as committed, or `last` is below the first one
+ * kept by more than one: then nothing was changed. On failure nothing stays open. */
 MUST_USE enum err log_open(struct log **log, const struct log_site *site,
                            const struct log_options *options, struct log_found *found,
                            struct why *why);
-
-/* Writes the promise to both superblock slots, each synced, before it returns (start-up). The epoch
- * must be above every earlier one (else ERR_REFUSED); entries appended from now on carry it.
- * ERR_PENDING: a running log is writing its superblock; promise again later. Trims wait for the
- * first promise or entry of a start. */
+/* Writes the promise to both superblock slots, each synced (start-up). Entries appended from now on
+ * carry the epoch. ERR_REFUSED: it is not above every earlier one; ERR_PENDING: the superblock is
+ * being written. Trims wait for the first promise or entry of a start. */
 MUST_USE enum err log_promise(struct log *log, struct epoch epoch, struct why *why);
+/* The same while the log runs. Caller-owned until done(), on the loop, or until the log goes. */
+struct log_promising {
+    struct epoch epoch;
+    enum err err; /* ERR_REFUSED as above; ERR_SHUT */
+    void (*done)(struct log_promising *promising);
+    struct list node;
+};
+void log_promise_soon(struct log *log, struct log_promising *promising);
+struct epoch log_promised(const struct log *log); /* the highest that is durable */
+bool log_is_promising(const struct log *log);     /* another one is asked for */
 
 /* Copies `payload` into the forming batch and gives the entry its place and lineage. `stamp` must
- * be at or above the last one. ERR_LIMIT: payload above LOG_PAYLOAD_BYTES_MAX. ERR_SPACE: no
- * segment is ready and none can be made; ERR_SHUT: poisoned or closing. On failure no LSN was
- * given. */
+ * be at or above the last one. ERR_LIMIT: payload above LOG_PAYLOAD_BYTES_MAX. ERR_SPACE; ERR_SHUT:
+ * poisoned or closing. On failure no LSN was given. */
 MUST_USE enum err log_append(struct log *log, struct stamp stamp, struct bytes payload,
                              struct lsn *at);
-/* Starts the write of the forming batch if none is in flight; the next one forms meanwhile and is
- * started by the log itself when the write ends. Call once a turn. */
+/* The same for an entry of another copy's log, which keeps its LSN, epoch, stamp and lineage. Its
+ * bytes come from a peer: ERR_CORRUPT, with the reason, unless it is the one that follows here. */
+MUST_USE enum err log_append_entry(struct log *log, const struct entry *entry, struct why *why);
+/* Starts the write of the forming batch, now or when the one in flight ends. Call once a turn. */
 void log_push(struct log *log);
-/* Asks for a sync of everything appended, in the modes that do not sync each batch; advanced()
- * follows. */
+/* Asks for a sync of all that was appended, in modes that leave it out; advanced() follows. */
 void log_sync_soon(struct log *log);
 
 struct lsn log_appended(const struct log *log);
 /* What counts by the mode: durable with LOG_ALWAYS, else what write() has returned for. */
 struct lsn log_written(const struct log *log);
 struct lsn log_durable(const struct log *log);
-struct lsn log_floor(const struct log *log); /* first entry kept */
-struct mark log_last(const struct log *log); /* of the last appended entry */
-bool log_is_low(const struct log *log);      /* space: refuse writers, but go on otherwise */
+struct lsn log_floor(const struct log *log);   /* first entry kept */
+struct mark log_before(const struct log *log); /* of the entry before it; LSN 0: there is none */
+struct mark log_last(const struct log *log);   /* of the last appended entry */
+struct stamp log_last_stamp(const struct log *log);
+bool log_is_low(const struct log *log); /* space: refuse writers, but go on otherwise */
 bool log_is_poisoned(const struct log *log);
-
 /* Changes the mode from the next batch on; towards LOG_ALWAYS a sync of what is there follows. */
 void log_set_durability(struct log *log, enum log_durability durability);
-
 /* The committed watermark to record with the next batch and superblock. Never moves back. */
 void log_note_committed(struct log *log, struct lsn committed);
-/* A log going idle writes one empty batch, which records durable and committed. Called by the owner
- * when nothing has been appended for a while; does nothing when they are recorded already. */
+/* Nothing was appended for a while: an empty batch records durable and committed. */
 void log_note_idle(struct log *log);
-
-/* The entry at `lsn` with its payload while it is still in memory (appended and not yet
- * log_forget()-ten), else false. Borrowed until log_forget covers it. */
+/* The entry at `lsn`, if it is in memory still. Borrowed until log_forget covers it. */
 bool log_entry(const struct log *log, struct lsn lsn, struct entry *entry);
 /* The owner has applied everything through `lsn`; its memory may be used again. */
 void log_forget(struct log *log, struct lsn lsn);
 
-/* Pins hold entries against trimming. Caller-owned. */
-struct log_pin {
-    struct lsn from; /* this and later entries stay */
+struct log_pin {     /* caller-owned */
+    struct lsn from; /* this and later entries are not trimmed */
     struct list node;
 };
 /* ERR_NOT_FOUND if `from` is below the floor. */
 MUST_USE enum err log_pin(struct log *log, struct log_pin *pin, struct lsn from);
-void log_unpin(struct log *log, struct log_pin *pin); /* not pinned is fine */
+void log_unpin(struct log *log, struct log_pin *pin);                     /* not pinned is fine */
 void log_pin_move(struct log *log, struct log_pin *pin, struct lsn from); /* never back */
 /* Whole segments whose entries are all <= `through`, and below every pin, are recycled or removed,
- * after the superblock with the new floor is durable. Runs in the background. */
+ * once the new floor is durable. */
 void log_trim(struct log *log, struct lsn through);
 
 struct log_stats {
@@ -144,32 +151,26 @@ struct log_stats {
     uint64_t segments, segment_bytes_total;
 };
 void log_stats(const struct log *log, struct log_stats *out);
-/* How long syncs took, since the log was opened. Borrowed until it is closed. */
-const struct histogram *log_sync_us(const struct log *log);
+const struct histogram *log_sync_us(const struct log *log); /* since it was opened; borrowed */
 
-/* The first half of a clean end: appends answer ERR_SHUT from now on, what was appended is written
- * and synced, background work stops. advanced() comes at least once when log_is_quiet() has become
- * true. */
+/* The first half of a clean end: appends answer ERR_SHUT, what was appended is written and synced,
+ * background work stops. advanced() comes at least once when log_is_quiet() has become true. */
 void log_stop(struct log *log);
 /* Nothing appended waits for the disk (or it is poisoned), and no request is in flight. */
 bool log_is_quiet(const struct log *log);
-/* Writes what has not been pushed yet, the watermarks and a clean superblock, and closes. Blocks
- * (shutdown). A write or sync in flight cannot be waited for here (log_is_quiet() says so): then it
- * is ERR_REFUSED, and the next start is an unclean one. Poisoned: only closes, and returns the
- * failure. `log` is gone in every case; its memory is freed when the last request in flight
- * returns. NULL is fine. */
+/* Writes what has not been pushed yet, the watermarks and a clean superblock, and closes; `log` is
+ * gone in every case. Blocks (shutdown). ERR_REFUSED: it is not quiet, and the next start is an
+ * unclean one. Poisoned: only closes, and returns the failure. NULL is fine. */
 MUST_USE enum err log_close(struct log *log, struct why *why);
-/* Lets go at once, writing nothing, as after a failure. NULL is fine. */
-void log_abandon(struct log *log);
+void log_abandon(struct log *log); /* lets go at once, writing nothing; NULL is fine */
 
-/* Reads entries of a directory in order, for replay, dump and verify; needs no open log (a live one
- * appends only behind it). Blocks. `from` at or above the first entry kept. */
+/* Reads entries of a directory in order; a live log only appends behind it. Blocks. `from` at or
+ * above the first entry kept. */
 MUST_USE enum err log_reader_open(struct log_reader **reader, struct disk *disk,
                                   const char *directory, struct lsn from, struct why *why);
-/* ERR_OK: *entry is the next one, borrowed until the next call; ERR_NOT_FOUND: the valid end is
- * reached; ERR_CORRUPT: with file, offset and LSN in `why`. */
+/* Borrowed until the next call. ERR_NOT_FOUND: the valid end is reached; ERR_CORRUPT: with place.
+ */
 MUST_USE enum err log_reader_next(struct log_reader *reader, struct entry *entry, struct why *why);
-/* What a dump shows beside the entry: where it stands. */
 void log_reader_place(const struct log_reader *reader, const char **file, uint64_t *offset);
 void log_reader_close(struct log_reader *reader); /* NULL is fine */
 
@@ -181,16 +182,15 @@ struct log_follow_listener {
  * ERR_LIMIT: more than one beyond the end. Then *follow is NULL. */
 MUST_USE enum err log_follow_open(struct log_follow **follow, struct log *log, struct lsn from,
                                   struct log_follow_listener *listener, struct why *why);
-/* The next entry, if it is at or below `through` (at most log_appended); borrowed until the next
- * call, or until log_forget covers it. ERR_NOT_FOUND: there is none yet; ERR_PENDING: it is being
- * read. ERR_CORRUPT, ERR_IO: with the place; every later call says the same. */
+/* The next entry, if it is at or below `through`; borrowed until the next call, or until log_forget
+ * covers it. ERR_NOT_FOUND: there is none yet; ERR_PENDING: it is being read. ERR_CORRUPT, ERR_IO:
+ * with the place; every later call says the same. */
 MUST_USE enum err log_follow_next(struct log_follow *follow, struct lsn through,
                                   struct entry *entry, struct why *why);
 struct lsn log_follow_at(const struct log_follow *follow); /* of the entry given next */
 void log_follow_close(struct log_follow *follow);          /* NULL is fine */
 
-/* Checks every byte of a closed log by the rules of recovery, changing nothing; `found` as log_open
- * would say. */
+/* Checks every byte of a closed log by the rules of recovery; `found` as log_open would say. */
 MUST_USE enum err log_verify(struct disk *disk, const char *directory, struct log_found *found,
                              struct why *why);
 /* Of an entry after one with the lineage `previous`; its own field is not read. */

@@ -151,10 +151,13 @@ static enum err make_files(struct making *making, struct why *why)
 }
 
 enum err log_create_after(const struct log_site *site, const struct log_options *options,
-                          const struct mark *after, struct stamp stamp, struct why *why)
+                          const struct log_beginning *beginning, struct why *why)
 {
+    const struct mark *after = &beginning->after;
     if (after->lsn.at >= LOG_LSN_MAX)
         return why_fail(why, ERR_LIMIT, "no log begins behind LSN %" PRIu64, after->lsn.at);
+    if (beginning->incarnation > LOG_COUNT_MAX)
+        return why_fail(why, ERR_LIMIT, "no log has incarnation %" PRIu64, beginning->incarnation);
     struct lsn first = lsn_next(after->lsn);
     struct making making = {
         .home = {site->disk, site->directory},
@@ -162,12 +165,14 @@ enum err log_create_after(const struct log_site *site, const struct log_options 
         .superblock = {.shard = options->shard,
                        .cluster = options->cluster,
                        .history = after->history,
+                       .incarnation = beginning->incarnation,
+                       .promised = beginning->promised,
                        .durable = after->lsn,
                        .committed = after->lsn,
                        .floor = first,
                        .newest = first,
                        .newest_sequence = 1},
-        .start = {first, after->lineage, after->epoch, stamp},
+        .start = {first, after->lineage, after->epoch, beginning->stamp},
     };
     while (making.salt == 0) entropy_fill(site->entropy, &making.salt, sizeof(making.salt));
     enum err err = log_home_check(making.home, why);
@@ -181,6 +186,6 @@ enum err log_create_after(const struct log_site *site, const struct log_options 
 enum err log_create(const struct log_site *site, const struct log_options *options,
                     struct history history, struct why *why)
 {
-    struct mark nothing = {.history = history};
-    return log_create_after(site, options, &nothing, (struct stamp){0}, why);
+    struct log_beginning beginning = {.after.history = history};
+    return log_create_after(site, options, &beginning, why);
 }

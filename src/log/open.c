@@ -65,10 +65,9 @@ static enum err open_last(struct log *log, const struct log_recovery *recovery, 
 
 /* Also before a new segment takes a name that one of them may bear. The floor may stand in one slot
  * only: it must be in both before what lies below it goes. */
-static enum err remove_dropped(struct log *log, const struct log_directory *directory,
-                               struct why *why)
+static enum err remove_names(struct log *log, const struct log_directory *directory,
+                             const struct buffer *names, struct why *why)
 {
-    const struct buffer *names = &directory->dropped;
     if (names->size == 0) return ERR_OK;
     enum err err = log_slots_write_now(log, LOG_OPEN, why);
     for (size_t at = 0; at < names->size && err == ERR_OK;) {
@@ -108,6 +107,7 @@ static void take_places(struct log *log, const struct log_directory *directory,
                         const struct log_recovery *recovery)
 {
     log->superblock = directory->superblock;
+    log->promised = log->superblock.promised; /* in both before the start ends */
     log->chain = recovery->end;
     log->epoch = epoch_compare(log->superblock.promised, log->chain.epoch) > 0
                      ? log->superblock.promised
@@ -118,6 +118,7 @@ static void take_places(struct log *log, const struct log_directory *directory,
     log->committed = recovery->committed;
     log->floor = log->floor_durable = log->superblock.floor;
     for (size_t i = 0; i < directory->count; i++) log_segment_push(log, &directory->segments[i]);
+    if (recovery->cut) log->sequence = recovery->sequence; /* the next one hides all of these */
 }
 
 static enum err begin(struct log *log, const struct log_directory *directory,
@@ -129,10 +130,12 @@ static enum err begin(struct log *log, const struct log_directory *directory,
     /* A process that died may have left names that only the page cache knows. */
     enum err err = log_home_sync(directory->home, why);
     if (err == ERR_OK) err = open_slots(log, directory, why);
-    if (err == ERR_OK) err = remove_dropped(log, directory, why);
+    if (err == ERR_OK) err = remove_names(log, directory, &directory->dropped, why);
+    if (err == ERR_OK && recovery->cut) err = log_slots_write_now(log, LOG_OPEN, why);
     if (err == ERR_OK)
         err = goes_on ? open_last(log, recovery, why)
                       : log_tail_begin(log, directory, recovery, why);
+    if (err == ERR_OK) err = remove_names(log, directory, &directory->cut, why);
     if (err == ERR_OK) err = adopt_spares(log, directory, why);
     if (err != ERR_OK) return err;
     uint64_t size = log->segments[log->segment_count - 1].size;
@@ -157,6 +160,7 @@ static struct log *log_new(const struct log_site *site, const struct log_options
     memcpy(log->directory.text, site->directory, strlen(site->directory) + 1);
     log_memory_init(&log->memory);
     list_init(&log->pins);
+    log_promise_init(log);
     log->page = memory_aligned(LOG_SEGMENT_HEADER_BYTES, LOG_SEGMENT_HEADER_BYTES);
     log->slot_page = memory_aligned(LOG_SEGMENT_HEADER_BYTES, LOG_SUPERBLOCK_BYTES);
     log_timers_init(log);
@@ -193,6 +197,9 @@ enum err log_open(struct log **out, const struct log_site *site, const struct lo
     if (err != ERR_OK) return err;
     err = belongs(&read, options, why);
     if (err == ERR_OK) err = log_recover(&read, LOG_DEPTH_TAIL, &recovery, why);
+    if (err == ERR_OK && options->cuts) {
+        err = log_recovery_cut(&read, options->last, &recovery, why);
+    }
     if (err != ERR_OK) {
         log_directory_release(&read);
         return err;
@@ -201,7 +208,6 @@ enum err log_open(struct log **out, const struct log_site *site, const struct lo
     err = begin(log, &read, &recovery, why);
     if (err == ERR_OK) {
         log_recovery_report(&read, &recovery, found);
-        found->fresh = read.superblock.incarnation == 0;
         found->incarnation = log->superblock.incarnation;
         report(log, &read.slots, found);
         log_check(log);
@@ -222,10 +228,7 @@ enum err log_verify(struct disk *disk, const char *directory, struct log_found *
     enum err err = log_directory_read(&read, (struct log_home){disk, directory}, why);
     if (err != ERR_OK) return err;
     err = log_recover(&read, LOG_DEPTH_ALL, &recovery, why);
-    if (err == ERR_OK) {
-        log_recovery_report(&read, &recovery, found);
-        found->fresh = read.superblock.incarnation == 0;
-    }
+    if (err == ERR_OK) log_recovery_report(&read, &recovery, found);
     log_directory_release(&read);
     return err;
 }

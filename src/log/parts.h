@@ -6,8 +6,10 @@
  *   roll.c         the next segment
  *   spare.c        files kept ready for it, and space
  *   trim.c         pins, the floor, removal
+ *   follow.c       entries in order, while the log goes on
  *   superblock.c   both slots
- *   make.c open.c tail.c close.c   the beginnings and the end */
+ *   promise.c      epochs in them
+ *   make.c open.c cut.c tail.c close.c   the beginnings and the end */
 #ifndef LOG_PARTS_H
 #define LOG_PARTS_H
 
@@ -50,8 +52,14 @@ void log_trim_kick(struct log *log);
 
 /* superblock.c */
 void log_slots_write(struct log *log);
+MUST_USE enum err log_slots_write_some(struct log *log, enum log_superblock_state state,
+                                       unsigned slots, struct why *why);
 MUST_USE enum err log_slots_write_now(struct log *log, enum log_superblock_state state,
                                       struct why *why);
+
+/* promise.c */
+void log_promise_init(struct log *log);
+void log_promise_written(struct log *log); /* both slots: the last thing that a done() does */
 
 /* make.c */
 MUST_USE enum err log_options_check(const struct log_options *options, struct why *why);

@@ -13,6 +13,8 @@ struct log_recovery {
     struct lsn committed; /* recorded, at most the last entry */
     uint64_t torn_bytes;
     bool clean;
+    bool cut;          /* the end was chosen: what is behind it goes */
+    uint64_t sequence; /* then: of the newest segment, which goes too */
 };
 
 /* How much is read byte by byte: what the recorded watermark leaves open (what lies below it was
@@ -24,6 +26,11 @@ MUST_USE enum err log_recover(const struct log_directory *directory, enum log_de
                               struct log_recovery *recovery, struct why *why);
 void log_recovery_report(const struct log_directory *directory, const struct log_recovery *recovery,
                          struct log_found *found);
+
+/* Makes `last` the end, if it is before it (cut.c). ERR_REFUSED: it is committed beyond, or not
+ * kept; ERR_CORRUPT, ERR_IO. */
+MUST_USE enum err log_recovery_cut(struct log_directory *directory, struct lsn last,
+                                   struct log_recovery *recovery, struct why *why);
 
 /* Whether the log may end where `scan` stands, before the entry `next`. ERR_OK: a torn tail, or
  * nothing; ERR_CORRUPT: something recorded that `next` was durable. */

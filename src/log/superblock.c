@@ -68,6 +68,7 @@ static void slot_done(struct disk_request *request)
     if (log->slots_again) log_slots_write(log);
     log_trim_kick(log);
     log_write_start(log);
+    log_promise_written(log);
 }
 
 void log_slots_write(struct log *log)
@@ -80,8 +81,8 @@ void log_slots_write(struct log *log)
     slot_submit(log);
 }
 
-static enum err write_now(struct log *log, enum log_superblock_state state, unsigned slots,
-                          struct why *why)
+enum err log_slots_write_some(struct log *log, enum log_superblock_state state, unsigned slots,
+                              struct why *why)
 {
     MUST(log->slots_left == 0);
     superblock_now(log, state);
@@ -99,31 +100,5 @@ static enum err write_now(struct log *log, enum log_superblock_state state, unsi
 
 enum err log_slots_write_now(struct log *log, enum log_superblock_state state, struct why *why)
 {
-    return write_now(log, state, LOG_SUPERBLOCK_SLOTS, why);
-}
-
-enum err log_promise(struct log *log, struct epoch epoch, struct why *why)
-{
-    if (log->poison != ERR_OK || log->closing) return why_fail(why, ERR_SHUT, "the log is shut");
-    if (log->slots_left > 0)
-        return why_fail(why, ERR_PENDING, "the superblock is being written: promise again later");
-    if (epoch_compare(epoch, log->superblock.promised) <= 0 ||
-        epoch_compare(epoch, log->chain.epoch) <= 0)
-        return why_fail(why, ERR_REFUSED, "an epoch must be above every earlier one");
-    log_seal(log);
-    struct epoch before = log->superblock.promised;
-    log->superblock.promised = epoch;
-    unsigned slots = PLANTED(PROMISE_IN_ONE_SLOT) ? 1 : LOG_SUPERBLOCK_SLOTS;
-    enum err err = write_now(log, LOG_OPEN, slots, why);
-    if (err != ERR_OK) {
-        /* Either slot may hold it or not: only a restart can tell. */
-        log->superblock.promised = before;
-        log_fail(log, &log->slot, "promise");
-        return err;
-    }
-    log->epoch = epoch;
-    log->started = true;
-    log_trim_kick(log);
-    log_check(log);
-    return ERR_OK;
+    return log_slots_write_some(log, state, LOG_SUPERBLOCK_SLOTS, why);
 }

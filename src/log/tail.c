@@ -107,6 +107,7 @@ static enum err write_batch(struct tail *tail, const struct log_batch_view *view
     header.first = before->next;
     header.count = (uint32_t)(tail->chain.next.at - before->next.at);
     header.length = entries.size;
+    header.stamp = tail->chain.stamp;
     header.durable = tail->recovery->durable;
     header.committed = lsn_min(header.committed, (struct lsn){before->next.at - 1});
     header.lineage = before->lineage;
@@ -125,6 +126,7 @@ static enum err copy_batch(struct tail *tail, const struct log_batch_view *view,
     struct bytes wanted = {NULL, 0};
     struct log_chain before = tail->chain;
     for (uint32_t i = 0; i < view->header.count; i++) {
+        if (tail->chain.next.at == tail->recovery->end.next.at) break; /* cut here */
         if (tail->chain.next.at > tail->recovery->durable.at && wanted.data == NULL) {
             wanted = rest;
             before = tail->chain;
@@ -141,6 +143,7 @@ static enum err copy_batch(struct tail *tail, const struct log_batch_view *view,
         tail->segment.header.start = tail->chain;
     if (wanted.data == NULL) return ERR_OK;
     if (before.next.at == tail->recovery->durable.at + 1) tail->segment.header.start = before;
+    wanted.size -= rest.size;
     return write_batch(tail, view, wanted, &before, why);
 }
 

@@ -40,7 +40,7 @@ void node_archiving_open(struct node *node, const struct node_archive *options)
                                 .clock = node->world.clock,
                                 .trace = node->world.trace,
                                 .log = node->log,
-                                .cluster = node->site.identity.cluster,
+                                .cluster = site_cluster(&node->site),
                                 .shard = SHARD_KEYS,
                                 .history = node->site.pointer.history};
     struct archive_options archive_options = options_of(options);
@@ -54,7 +54,7 @@ void node_archiving_tick(struct node *node)
     struct snapshot_status images;
     snapshot_status(node->images.snapshot, &images);
     struct archive_now now = {
-        .committed = node->committed, .image = images.lsn, .low = log_is_low(node->log)};
+        .committed = node->committed, .image = images.mark.lsn, .low = log_is_low(node->log)};
     archive_tick(node->archiving.archive, &now);
 }
 

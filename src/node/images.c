@@ -37,7 +37,9 @@ static void image_ended(struct node *node, enum err err, const struct why *why)
         images->why = *why;
         images->not_before_us = clock_now_us(node->world.clock) + NODE_IMAGE_RETRY_US;
     }
-    if (node->phase != NODE_FAILED) node_stop_step(node);
+    if (node->phase == NODE_FAILED) return;
+    node_turn_step(node);
+    node_stop_step(node);
 }
 
 static struct node *node_of_listener(struct snapshot_listener *listener)
@@ -67,7 +69,9 @@ static void snapshot_ended(struct snapshot_listener *listener, enum err err, con
 static void snapshot_scrubbed(struct snapshot_listener *listener)
 {
     struct node *node = node_of_listener(listener);
-    if (node->phase != NODE_FAILED) node_stop_step(node);
+    if (node->phase == NODE_FAILED) return;
+    node_turn_step(node);
+    node_stop_step(node);
 }
 
 /* As soon as what was asked for is flushed. */
@@ -102,6 +106,8 @@ enum err node_save(struct service *service, struct why *why)
     if (is_saving(node)) return why_fail(why, ERR_EXISTS, "Background save already in progress");
     if (node->phase != NODE_SERVING)
         return why_fail(why, ERR_REFUSED, "the server is being started or stopped");
+    if (node->turn.kind == TURN_INSTALL)
+        return why_fail(why, ERR_REFUSED, "the copy is being changed");
     if (node_is_low(node)) return why_fail(why, ERR_SPACE, "the disk is nearly full");
     images->wanted = true;
     images->through = PLANTED(IMAGE_BEFORE_FLUSH) ? flushed_lsn(node) : applied_lsn(node);
@@ -124,7 +130,7 @@ static bool is_due(const struct node *node)
     if (now_us < images->not_before_us) return false;
     struct snapshot_status status;
     snapshot_status(images->snapshot, &status);
-    uint64_t changes = changes_since(node, status.lsn);
+    uint64_t changes = changes_since(node, status.mark.lsn);
     for (size_t i = 0; i < images->options.point_count; i++) {
         const struct node_save_point *point = &images->options.points[i];
         uint64_t seconds = (now_us - images->clock_from_us) / SECOND_US;
@@ -153,8 +159,8 @@ void node_images_tick(struct node *node)
 void node_images_abort(struct node *node, enum err err, const char *text)
 {
     struct images *images = &node->images;
-    if (!images->wanted) {
-        snapshot_abort(images->snapshot, err, text);
+    if (!images->wanted) { /* a turn that failed has closed the keeper already */
+        if (images->snapshot != NULL) snapshot_abort(images->snapshot, err, text);
         return;
     }
     images->wanted = false;
@@ -163,9 +169,9 @@ void node_images_abort(struct node *node, enum err err, const char *text)
     image_ended(node, err, &why);
 }
 
-void node_images_stop(struct node *node)
+void node_images_stop(struct node *node, const char *text)
 {
-    node_images_abort(node, ERR_SHUT, "the server is being stopped");
+    node_images_abort(node, ERR_SHUT, text);
     snapshot_scrub_stop(node->images.snapshot);
 }
 
@@ -185,8 +191,8 @@ void node_images_status(const struct node *node, struct service_images *out)
                                    .images = status.images,
                                    .bad = status.images_bad,
                                    .checked_s = status.scrubbed_ms / 1000,
-                                   .changes = changes_since(node, status.lsn),
-                                   .lsn = status.lsn,
+                                   .changes = changes_since(node, status.mark.lsn),
+                                   .lsn = status.mark.lsn,
                                    .saved_s = status.taken_ms / 1000,
                                    .bytes = status.bytes,
                                    .took_us = status.took_us,
@@ -202,13 +208,9 @@ enum err node_images_open(struct node *node, struct why *why)
     if (images->options.keep == 0) images->options.keep = 1;
     images->listener = (struct snapshot_listener){snapshot_begun, snapshot_ended,
                                                   snapshot_scrubbed};
-    struct snapshot_site site = {.directory = node->site.images,
-                                 .disk = node->world.disk,
-                                 .clock = node->world.clock,
-                                 .trace = node->world.trace,
-                                 .cluster = node->site.identity.cluster,
-                                 .shard = SHARD_KEYS};
-    enum err err = snapshot_open(&images->snapshot, &site, &images->listener, why);
+    struct image_place place = node_image_place(node);
+    enum err err = snapshot_open(&images->snapshot, &place, node->world.clock, &images->listener,
+                                 why);
     if (err != ERR_OK) return err;
     struct snapshot_status status;
     snapshot_status(images->snapshot, &status);
@@ -216,7 +218,7 @@ enum err node_images_open(struct node *node, struct why *why)
     uint64_t age_ms = wall_ms > status.taken_ms ? wall_ms - status.taken_ms : 0;
     uint64_t now_us = clock_now_us(node->world.clock);
     images->clock_from_us = now_us;
-    if (status.lsn.at != 0 && age_ms < now_us / 1000) images->clock_from_us -= age_ms * 1000;
+    if (status.mark.lsn.at != 0 && age_ms < now_us / 1000) images->clock_from_us -= age_ms * 1000;
     return ERR_OK;
 }
 
@@ -230,6 +232,7 @@ struct image_place node_image_place(const struct node *node)
     return (struct image_place){.directory = node->site.images,
                                 .disk = node->world.disk,
                                 .trace = node->world.trace,
-                                .cluster = node->site.identity.cluster,
+                                .cluster = site_cluster(&node->site),
+                                .history = node->site.pointer.history,
                                 .shard = SHARD_KEYS};
 }

@@ -31,7 +31,8 @@ void node_images_flushed(struct node *node, enum err err); /* a flush has ended 
 void node_images_tick(struct node *node);
 /* No image is made any more of what is not named yet; nothing of the store is held. */
 void node_images_abort(struct node *node, enum err err, const char *why);
-void node_images_stop(struct node *node); /* node_stop_step() follows when all is quiet */
+/* node_turn_step() and node_stop_step() follow when all is quiet. */
+void node_images_stop(struct node *node, const char *why);
 bool node_images_quiet(const struct node *node);
 struct image_place node_image_place(const struct node *node);
 void node_images_status(const struct node *node, struct service_images *out);

@@ -5,13 +5,25 @@
 
 #include "command/command.h"
 #include "node/archiving.h"
+#include "node/awaits.h"
+#include "node/doors.h"
+#include "node/follows.h"
 #include "node/images.h"
 #include "node/limits.h"
+#include "node/members.h"
 #include "node/node.h"
+#include "node/peer.h"
+#include "node/pipeline.h"
+#include "node/serves.h"
+#include "node/shard.h"
 #include "node/start.h"
+#include "node/steer.h"
 #include "node/upkeep.h"
+#include "node/votes.h"
 #include "node/waiters.h"
+#include "node/waiting.h"
 #include "site/site.h"
+#include "snapshot/incoming/incoming.h"
 
 /*   OPENING --own epoch entry applied--> SERVING --node_stop--> DRAINING --queue empty--> FLUSHING
  *     --all is flushed, or the disk is full--> CLOSING --the log is quiet--> STOPPED
@@ -28,27 +40,7 @@ enum node_phase {
     NODE_FAILED,
 };
 
-/* Where a call is; struct call's `state`. */
-enum call_place {
-    CALL_NOWHERE = 0,
-    CALL_IN_ORDER, /* in node->order */
-    CALL_PARKED,   /* a read waiting for the store */
-    CALL_IDLE,     /* a CALL_WAIT waiting for one of its keys */
-};
-
-/* A call without a client: an entry that the node itself proposed, or whose client has gone. */
-struct ghost {
-    struct call call;
-};
-
-/* A read, out of the order, whose records are being fetched. */
-struct parked {
-    struct machine_warm warm;
-    struct node *node;
-    struct call *call; /* NULL: its client has gone */
-    struct buffer payload;
-    struct list link; /* in node->parked */
-};
+enum { NODE_TEXTS_MAX = NODE_PEER_ADDRESSES_MAX + 8 };
 
 struct node {
     struct service service;
@@ -94,6 +86,31 @@ struct node {
     struct images images;
     struct archiving archiving;
 
+    /* The other copies. */
+    bool leads; /* entries are made here; else they come from the primary */
+    struct membership membership;
+    struct epochs epochs;         /* of the whole log */
+    struct progress progress;     /* while it leads */
+    struct serves *serves;        /* NULL: nobody is served now */
+    struct senders *senders;      /* who was, and is known; NULL: nobody yet */
+    struct follows *follows;      /* NULL: nobody is followed */
+    struct follows *follows_kept; /* its storage, which is used again; NULL: never followed */
+    struct doors *doors;
+    char seen_host[NET_ADDRESS_TEXT_BYTES]; /* by which others have reached it; "": nobody has */
+    struct votes *votes;                    /* NULL: never voted */
+    struct list voters;                     /* who asks for a promise */
+    unsigned voter_count;
+    struct failover failover;
+    struct force force;
+    struct awaits awaits;
+    struct node_copies copies; /* its texts: owned */
+    struct turn turn;          /* TURN_NONE: none is under way */
+    struct task turn_task;
+    uint64_t incarnation;
+    struct node_options options; /* as it was opened with; its texts: */
+    char *texts[NODE_TEXTS_MAX];
+    size_t text_count;
+
     struct task tell; /* a listener's call, outside every call into the node */
     enum node_failure failure;
     struct why failure_why;
@@ -106,33 +123,5 @@ static inline struct node *node_of(struct service *service)
 
 /* service.c */
 extern const struct service_ops node_service_ops;
-
-/* pipeline.c */
-void node_submit(struct service *service, struct call *call);
-void node_cancel(struct service *service, struct call *call);
-void node_run(struct node *node); /* apply what may be applied, answer what may be answered */
-/* Gives the payload an LSN and the call its place at the end of the order. False: refused by the
- * log. */
-bool node_append(struct node *node, struct call *call, struct bytes payload);
-void node_append_ghost(struct node *node, struct bytes payload);
-void node_append_proposals(struct node *node, const struct buffer *proposals);
-struct ghost *node_ghost(void);
-void node_ghost_done(struct call *call, enum call_end end);
-void node_log_advanced(struct log_listener *listener);
-void node_log_failed(struct log_listener *listener, const struct why *why);
-void node_fail(struct node *node, enum node_failure failure, const struct why *why);
-struct stamp node_now(struct node *node);
-
-/* waiting.c: blocking commands over the table of waiters */
-void node_wait_admit(struct node *node, struct call *call, struct bytes payload);
-void node_wait_applied(struct node *node, struct call *call, bool found);
-void node_wait_named(struct node *node, struct bytes payload); /* an entry names keys: watches */
-void node_wait_filled(struct node *node,
-                      struct bytes payload); /* it may have filled them: waiters */
-bool node_wait_cancel(struct node *node, struct call *call);
-bool node_wait_unblock(struct node *node, struct call *call);
-void node_wait_retry(struct node *node); /* attempts that the log had no room for */
-void node_wait_end_all(struct node *node);
-void node_wait_forget(struct node *node); /* frees waiters without a word to their calls */
 
 #endif

@@ -15,6 +15,8 @@ enum {
     /* Clean-up: how long one step may take, and the pause between two. */
     NODE_TIDY_STEP_US = 1000,
     NODE_TIDY_PAUSE_US = 4 * 1000,
+    /* A stop waits so long for other copies to confirm what is in flight. */
+    NODE_DRAIN_US = 5 * 1000 * 1000,
     /* Without an append for so long, the log writes its watermarks in an empty batch. */
     NODE_IDLE_US = 1000 * 1000,
     /* A flush that found the disk full is tried again after this. */
@@ -38,6 +40,43 @@ enum {
     /* Entries that a replay shows the machine at once. */
     NODE_REPLAY_WINDOW_ENTRIES = 16384,
     NODE_REPLAY_WINDOW_BYTES = 4 << 20,
+
+    /* Sessions. Steps of one in a turn; what may wait of its bytes before its stream is paused; and
+       above so much unsent it is told no more of the log. */
+    NODE_PEER_STEPS = 256,
+    NODE_PEER_RECEIVED_BYTES = 4 << 20,
+    NODE_PEER_UNSENT_BYTES = 16 << 20,
+    /* The times and windows of struct session_options. */
+    NODE_SESSION_KEEPALIVE_US = 1000 * 1000,
+    NODE_SESSION_SILENT_US = 10 * 1000 * 1000,
+    NODE_SESSION_HELLO_US = 10 * 1000 * 1000,
+    NODE_SESSION_DEGRADE_US = 5 * 1000 * 1000,
+    NODE_SESSION_STALL_US = 60 * 1000 * 1000,
+    NODE_SESSION_WINDOW_BYTES = 8 << 20,
+    NODE_SESSION_WINDOW_ENTRIES = 65536,
+    NODE_SESSION_BATCH_BYTES = 256 << 10,
+    /* Feature level that is spoken. */
+    NODE_SESSION_LEVEL = 1,
+    /* Connections of copies at a time, and entries in a batch that is read for one. */
+    NODE_SERVES_MAX = 64,
+    NODE_SERVES_BATCH_ENTRIES = 2048,
+    /* An image that is to be sent is checked at this rate first. */
+    NODE_SERVES_CHECK_BYTES_PER_SECOND = 512 << 20,
+    /* Following: a connection, and the answer of a Redis port, may take so long; the pause after a
+       failure doubles from the first to the second figure; after a refusal, which time alone does
+       not mend, it is the third. */
+    NODE_FOLLOWS_DIAL_US = 3 * 1000 * 1000,
+    NODE_FOLLOWS_ASK_US = 3 * 1000 * 1000,
+    NODE_FOLLOWS_PAUSE_US_MIN = 100 * 1000,
+    NODE_FOLLOWS_PAUSE_US_MAX = 2 * 1000 * 1000,
+    NODE_FOLLOWS_PAUSE_US_REFUSED = 5 * 1000 * 1000,
+    /* An incoming image is synced after so many bytes, and so soon; it is no more than this behind
+       in memory, which is several windows of an honest primary. */
+    NODE_FOLLOWS_SYNC_BYTES = 4 << 20,
+    NODE_FOLLOWS_SYNC_US = 200 * 1000,
+    NODE_FOLLOWS_WAITING_BYTES = 64 << 20,
+    /* A copy whose sessions end so often in a row before it is in sync needs a rebuild. */
+    NODE_SERVES_FAILURES = 5,
 };
 
 #endif

@@ -2,6 +2,8 @@
 /* A node's life: made, opened by its start (start.c), its turns, closed. */
 #include "node/node.h"
 
+#include <string.h>
+
 #include "base/memory.h"
 #include "base/plant.h"
 #include "node/internal.h"
@@ -33,6 +35,7 @@ static void push_turn(struct task *task)
     node->clock_read = false;
     if (node->phase == NODE_FAILED) return;
     log_push(node->log);
+    node_serves_advanced(node); /* their disks write while this one does */
     if (PLANTED(ACK_BEFORE_SYNC)) {
         node->committed = log_appended(node->log);
         node_run(node);
@@ -51,11 +54,43 @@ static void apply_again(struct timer *timer)
     if (node->phase != NODE_FAILED) node_run(node);
 }
 
+/* --- Options: their texts are the node's own --- */
+
+static const char *keep_text(struct node *node, const char *text)
+{
+    if (text == NULL) text = "";
+    size_t size = strlen(text) + 1;
+    MUST(node->text_count < NODE_TEXTS_MAX);
+    char *kept = memcpy(memory_alloc(size), text, size);
+    node->texts[node->text_count++] = kept;
+    return kept;
+}
+
+static void keep_options(struct node *node, const struct node_options *options)
+{
+    node->options = *options;
+    node->options.directory = keep_text(node, options->directory);
+    node->options.archive.directory = keep_text(node, options->archive.directory);
+    struct node_copies *copies = &node->options.copies;
+    copies->follow = keep_text(node, copies->follow);
+    copies->announced_host = keep_text(node, copies->announced_host);
+    copies->secret = keep_text(node, copies->secret);
+    copies->user = keep_text(node, copies->user);
+    copies->password = keep_text(node, copies->password);
+    for (size_t i = 0; i < NODE_PEER_ADDRESSES_MAX; i++) {
+        const char *address = copies->peer_addresses[i];
+        copies->peer_addresses[i] = address == NULL ? NULL : keep_text(node, address);
+    }
+    if (copies->min_in_sync == 0) copies->min_in_sync = 1;
+    node->copies = *copies;
+}
+
 static struct node *node_make(const struct world *world, const struct node_options *options,
                               struct node_listener *listener)
 {
     struct node *node = memory_zeroed(1, sizeof *node);
     node->service.ops = &node_service_ops;
+    node->service.read_only = true; /* until it leads */
     node->world = *world;
     node->listener = listener;
     node->phase = NODE_OPENING;
@@ -69,6 +104,11 @@ static struct node *node_make(const struct world *world, const struct node_optio
     node->upkeep.flush_bytes_min = options->flush_bytes_min;
     node->upkeep.flush_bytes_max = options->flush_bytes_max;
     node->images.options = options->images;
+    keep_options(node, options);
+    epochs_init(&node->epochs);
+    list_init(&node->membership.steers);
+    list_init(&node->voters);
+    node_awaits_init(&node->awaits);
     list_init(&node->order);
     list_init(&node->parked);
     waiters_init(&node->waiters);
@@ -87,14 +127,20 @@ enum err node_open(struct node **out, const struct world *world, struct machine_
     struct node *node = node_make(world, options, listener);
     node->maker = maker;
     uint64_t began_us = clock_now_us(world->clock);
-    enum err err = node_start(node, options, why);
+    enum err err = node_start(node, why);
     if (err != ERR_OK) {
         node->phase = NODE_FAILED;
         node_close(node);
         return err;
     }
     node->start.took_us = clock_now_us(world->clock) - began_us;
-    node_archiving_open(node, &options->archive);
+    err = node_doors_open(node, why);
+    if (err != ERR_OK) {
+        node->phase = NODE_FAILED;
+        node_close(node);
+        return err;
+    }
+    node_archiving_open(node, &node->options.archive);
     node_upkeep_start(node);
     *out = node;
     return ERR_OK;
@@ -130,6 +176,9 @@ void node_close(struct node *node)
     clock_cancel(node->world.clock, &node->push);
     clock_cancel(node->world.clock, &node->apply);
     clock_cancel(node->world.clock, &node->tell);
+    clock_cancel(node->world.clock, &node->turn_task);
+    node_awaits_end(node);
+    node_copies_close(node);
     struct why why;
     archive_close(node->archiving.archive);
     snapshot_close(node->images.snapshot);
@@ -144,6 +193,7 @@ void node_close(struct node *node)
     }
     log_reader_close(node->start.reader);
     if (node->machine != NULL) node->maker->close(node->maker, node->machine);
+    node_follows_close(node); /* its promise was the log's */
     free_order(node);
     free_parked(node);
     node_wait_forget(node);
@@ -151,6 +201,8 @@ void node_close(struct node *node)
     args_release(&node->scratch);
     args_release(&node->named_scratch);
     buffer_release(&node->proposals);
+    epochs_release(&node->epochs);
+    while (node->text_count > 0) memory_free(node->texts[--node->text_count]);
     site_release(&node->site);
     memory_free(node);
 }
@@ -169,4 +221,27 @@ void node_set_flush_bytes(struct node *node, uint64_t min, uint64_t max)
 {
     node->upkeep.flush_bytes_min = min;
     node->upkeep.flush_bytes_max = max < min ? min : max;
+}
+
+static void swap_text(struct node *node, const char **slot, const char *text)
+{
+    for (size_t i = 0; i < node->text_count; i++) {
+        if (node->texts[i] != *slot) continue;
+        memory_free(node->texts[i]);
+        node->texts[i] = node->texts[--node->text_count];
+        break;
+    }
+    *slot = keep_text(node, text);
+}
+
+void node_set_copies(struct node *node, const struct node_copies *copies)
+{
+    struct node_copies *now = &node->copies;
+    swap_text(node, &now->user, copies->user);
+    swap_text(node, &now->password, copies->password);
+    now->drop_after_us = copies->drop_after_us;
+    now->silent_us = copies->silent_us;
+    now->behind_bytes_max = copies->behind_bytes_max;
+    now->rebuilds_max = copies->rebuilds_max;
+    now->image_bytes_per_s = copies->image_bytes_per_s;
 }

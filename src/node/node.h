@@ -36,6 +36,27 @@ struct node_archive {
     uint64_t budget_bytes; /* the log may become so large for what is not archived */
 };
 
+enum { NODE_PEER_ADDRESSES_MAX = 16 };
+
+/* The other copies. Texts are copied. */
+struct node_copies {
+    const char *follow; /* "host:port" of the primary's Redis port; "": none is named */
+    /* Where sessions are accepted; a leading -: unless it cannot be; NULL: no more. */
+    const char *peer_addresses[NODE_PEER_ADDRESSES_MAX];
+    const char *announced_host; /* that others reach this copy by; "": as connections show it */
+    unsigned peer_port, redis_port;
+    const char *secret;          /* "": none; then only copies on this machine are let in */
+    bool wipe;                   /* `follow` may bring other data: what is here may be given up */
+    const char *user, *password; /* at the primary's Redis port; "": none */
+    bool all;                    /* what is proposed for a shard whose log names no copies yet */
+    unsigned min_in_sync;
+    uint64_t drop_after_us; /* a copy that counts and is gone for so long is removed; 0: never */
+    /* Budgets of one that is behind, then it is given up; 0: none. */
+    uint64_t silent_us, behind_bytes_max;
+    unsigned rebuilds_max;
+    uint64_t image_bytes_per_s; /* to each copy that is rebuilt; 0: no limit */
+};
+
 struct node_options {
     const char *directory; /* of the data; made when absent */
     enum log_durability durability;
@@ -44,6 +65,7 @@ struct node_options {
     uint64_t flush_bytes_min, flush_bytes_max; /* bounds of the flush budget */
     struct node_images images;
     struct node_archive archive;
+    struct node_copies copies;
 };
 
 /* Why a node ends by itself; the process's exit status follows from it. */
@@ -81,5 +103,7 @@ void node_set_durability(struct node *node, enum log_durability durability);
 void node_set_flush_bytes(struct node *node, uint64_t min, uint64_t max);
 void node_set_images(struct node *node, const struct node_images *images);
 void node_set_archive(struct node *node, const struct node_archive *archive);
+/* User and password at the primary, budgets, rates. */
+void node_set_copies(struct node *node, const struct node_copies *copies);
 
 #endif

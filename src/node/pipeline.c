@@ -9,6 +9,8 @@
  * An evaluation that misses memory stalls the queue until the store has fetched what was missing;
  * then it runs again from its beginning, in its place. A read outside the queue is parked instead
  * and holds up nobody. */
+#include "node/pipeline.h"
+
 #include "node/internal.h"
 
 #include <inttypes.h>
@@ -26,8 +28,10 @@ static void read_clock(struct node *node)
     clock_defer(node->world.clock, &node->push);
 }
 
+/* A replica's clock is that of the newest entry: what it shows, its primary has shown. */
 struct stamp node_now(struct node *node)
 {
+    if (!node->leads) return node->machine->ops->stamp(node->machine);
     read_clock(node);
     return hlc_now(&node->hlc, node->wall_ms, node->boot_us / 1000);
 }
@@ -43,7 +47,7 @@ void node_fail(struct node *node, enum node_failure failure, const struct why *w
 
 /* --- The end of a call --- */
 
-static void call_end(struct call *call, enum call_end end)
+void node_call_end(struct call *call, enum call_end end)
 {
     buffer_release(&call->kept);
     call->state = CALL_NOWHERE;
@@ -85,7 +89,7 @@ static void order_take(struct node *node, struct call *call)
 
 bool node_append(struct node *node, struct call *call, struct bytes payload)
 {
-    if (node->phase == NODE_FAILED || node->phase == NODE_STOPPED) return false;
+    if (!node->leads || node->phase == NODE_FAILED || node->phase == NODE_STOPPED) return false;
     read_clock(node);
     struct stamp stamp = hlc_next(&node->hlc, node->wall_ms, node->boot_us / 1000);
     struct lsn at;
@@ -99,14 +103,40 @@ bool node_append(struct node *node, struct call *call, struct bytes payload)
     return true;
 }
 
-void node_append_ghost(struct node *node, struct bytes payload)
+struct lsn node_append_own(struct node *node, struct bytes payload)
 {
     struct ghost *ghost = node_ghost();
-    if (!node_append(node, &ghost->call, payload)) {
-        memory_free(ghost);
-        return;
+    if (node_append(node, &ghost->call, payload)) return ghost->call.lsn;
+    memory_free(ghost);
+    return (struct lsn){0};
+}
+
+void node_append_ghost(struct node *node, struct bytes payload)
+{
+    if (node_append_own(node, payload).at != 0) node_wait_named(node, payload);
+}
+
+void node_order_entry(struct node *node, struct lsn lsn)
+{
+    struct ghost *ghost = node_ghost();
+    read_clock(node);
+    ghost->call.lsn = lsn;
+    ghost->call.began_us = node->boot_us;
+    order_add(node, &ghost->call);
+    node->upkeep.last_append_us = node->boot_us;
+}
+
+void node_order_cut(struct node *node, struct lsn last)
+{
+    struct list *at = node->order.next;
+    while (at != &node->order) {
+        struct call *call = CONTAINER_OF(at, struct call, node);
+        at = at->next;
+        if (!lsn_before(last, call->lsn)) continue; /* a read has none, and stays */
+        order_take(node, call);
+        node_call_end(call, CALL_UNKNOWN);
+        at = node->order.next; /* its client may have taken others along */
     }
-    node_wait_named(node, payload);
 }
 
 void node_append_proposals(struct node *node, const struct buffer *proposals)
@@ -165,7 +195,7 @@ static enum err evaluate_read(struct node *node, struct call *call, const struct
 
 static bool may_propose(const struct node *node)
 {
-    return node->phase == NODE_SERVING && !node_is_low(node);
+    return node->leads && node->phase == NODE_SERVING && !node_is_low(node);
 }
 
 static void parked_fetched(struct machine_warm *warm);
@@ -193,9 +223,9 @@ static void read_at_once(struct node *node, struct call *call, struct bytes payl
                           .attempt = call->attempt};
     enum err err = evaluate_read(node, call, &query);
     if (err == ERR_OK) {
-        call_end(call, CALL_ANSWERED);
+        node_call_end(call, CALL_ANSWERED);
     } else if (err != ERR_PENDING) {
-        call_end(call, CALL_UNKNOWN);
+        node_call_end(call, CALL_UNKNOWN);
     } else if (node->proposals.size > 0) { /* it met an expired key: answer after its removal */
         node_append_proposals(node, &node->proposals);
         order_add_read(node, call, payload);
@@ -220,7 +250,7 @@ static void parked_fetched(struct machine_warm *warm)
                       &warm->why);
         }
         if (node->phase == NODE_FAILED) {
-            call_end(call, CALL_UNKNOWN);
+            node_call_end(call, CALL_UNKNOWN);
         } else {
             read_at_once(node, call, buffer_bytes(&parked->payload));
         }
@@ -254,8 +284,21 @@ static bool payload_adds_data(struct node *node, struct bytes payload)
 static const char refuse_space[] = "MISCONF The disk is nearly full: commands that add data are "
                                    "refused until space returns. Reads and deletions still work";
 
+static const char refuse_replica[] = "READONLY You can't write against a read only replica.";
+static const char refuse_failover[] =
+    "READONLY This copy gives its role to another one (FAILOVER).";
+
 static void admit_write(struct node *node, struct call *call, struct bytes payload)
 {
+    const char *error = refuse_replica;
+    if (!node->leads || !node_members_may_write(node, &error)) {
+        call_refuse(node, call, error);
+        return;
+    }
+    if (node->failover.copy != 0) {
+        call_refuse(node, call, refuse_failover);
+        return;
+    }
     if (node_is_low(node) && payload_adds_data(node, payload)) {
         call_refuse(node, call, refuse_space);
         return;
@@ -270,7 +313,7 @@ static void admit_write(struct node *node, struct call *call, struct bytes paylo
     }
     if (!node_append(node, call, payload)) {
         if (log_is_poisoned(node->log)) {
-            call_end(call, CALL_UNKNOWN);
+            node_call_end(call, CALL_UNKNOWN);
         } else {
             call_refuse(node, call, refuse_space);
         }
@@ -279,6 +322,10 @@ static void admit_write(struct node *node, struct call *call, struct bytes paylo
     node_wait_named(node, payload);
     node_wait_filled(node, payload);
 }
+
+/* Behind what this copy has committed there may be what was answered by the primary before. */
+static const char refuse_unopened[] = "LOADING the copies that count have not confirmed this "
+                                      "primary yet: see REPL.STATUS";
 
 /* Whether a client that waited is about to get its element. */
 static bool is_serving(struct node *node)
@@ -303,7 +350,12 @@ void node_submit(struct service *service, struct call *call)
         return;
     }
     if (node->phase != NODE_SERVING) {
-        call_end(call, CALL_UNKNOWN);
+        node_call_end(call, CALL_UNKNOWN);
+        return;
+    }
+    if (call->kind == CALL_READ && node->leads &&
+        lsn_before(node->machine->ops->applied(node->machine).lsn, node->start.epoch_lsn)) {
+        call_refuse(node, call, refuse_unopened);
         return;
     }
     switch (call->kind) {
@@ -349,7 +401,7 @@ static bool take_unlogged(struct node *node, struct call *call)
     if (call->refused) {
         order_take(node, call);
         call->reply->ops->error(call->reply, (const char *)call->kept.data);
-        call_end(call, CALL_REFUSED);
+        node_call_end(call, CALL_REFUSED);
         return true;
     }
     if (call->kind != CALL_LOCAL) {
@@ -362,7 +414,7 @@ static bool take_unlogged(struct node *node, struct call *call)
         if (err != ERR_OK) return false;
     }
     order_take(node, call);
-    call_end(call, CALL_ANSWERED);
+    node_call_end(call, CALL_ANSWERED);
     return true;
 }
 
@@ -399,9 +451,6 @@ static bool take_entry(struct node *node, struct call *call)
     struct entry entry;
     bool there = log_entry(node->log, call->lsn, &entry);
     MUST(there);
-    struct why why;
-    if (call->lsn.at == node->start.epoch_lsn.at && node_apply_tail(node, &why) != ERR_OK)
-        return false;
     struct told_outcome told = {.outcome.reply = call->reply, .node = node};
     if (node->events != NULL) told.outcome.notify = tell_keyspace;
     size_t place = call->reply->ops->mark(call->reply);
@@ -412,6 +461,7 @@ static bool take_entry(struct node *node, struct call *call)
         return false;
     }
     if (err != ERR_OK) {
+        struct why why;
         why_fail(&why, err, "entry %" PRIu64 " could not be applied: %s", entry.lsn.at,
                  err_name(err));
         node_fail(node, err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE, &why);
@@ -423,15 +473,19 @@ static bool take_entry(struct node *node, struct call *call)
     if (call->kind == CALL_WAIT) {
         node_wait_applied(node, call, !told.outcome.waits);
     } else {
-        call_end(call, CALL_ANSWERED);
+        node_call_end(call, CALL_ANSWERED);
     }
     return true;
 }
 
+/* A primary serves when its epoch is open; but one that has to wait for others for that, and a
+ * replica, show meanwhile what was committed before. */
 static void become_ready(struct node *node)
 {
     if (node->phase != NODE_OPENING) return;
-    if (lsn_before(node->machine->ops->applied(node->machine).lsn, node->start.epoch_lsn)) return;
+    bool alone = node->leads && progress_rule(&node->progress).mode == COMMIT_LOCAL;
+    struct lsn applied = node->machine->ops->applied(node->machine).lsn;
+    if (alone && lsn_before(applied, node->start.epoch_lsn)) return;
     node->phase = NODE_SERVING;
     node->upkeep.applied_calls = node->upkeep.applied_us = 0; /* the old tail was among them */
     clock_defer(node->world.clock, &node->tell);
@@ -443,7 +497,7 @@ void node_run(struct node *node)
     node->applying = true;
     uint64_t began_us = clock_now_us(node->world.clock);
     unsigned taken = 0;
-    bool going = true;
+    bool going = node_apply_tail(node);
     while (going && !node->stalled && !node->held && node->phase != NODE_FAILED) {
         struct list *first = list_first(&node->order);
         if (first == NULL) break;
@@ -466,13 +520,12 @@ void node_run(struct node *node)
     if (node->phase == NODE_FAILED) return;
     log_forget(node->log, node->machine->ops->applied(node->machine).lsn);
     become_ready(node);
+    node_sessions_advanced(node);
     node_flush_if_due(node);
     node_stop_step(node);
 }
 
-/* In mode `local` an entry is committed when it is durable here, or, when durability was traded,
- * written here. */
-static void commit(struct node *node, struct lsn through)
+void node_commit(struct node *node, struct lsn through)
 {
     node->committed = lsn_max(node->committed, through);
     log_note_committed(node->log, node->committed);
@@ -483,8 +536,11 @@ void node_log_advanced(struct log_listener *listener)
 {
     struct node *node = CONTAINER_OF(listener, struct node, log_listener);
     if (node->phase == NODE_FAILED) return;
-    commit(node, log_written(node->log));
+    node_members_commit(node);
     node_flush_advanced(node);
+    node_sessions_advanced(node);
+    node_turn_step(node);
+    node_stop_step(node);
 }
 
 void node_log_failed(struct log_listener *listener, const struct why *why)

@@ -22,21 +22,21 @@
 #include "node/replay.h"
 #include "node/restore.h"
 
-static struct log_options log_options_of(const struct node *node,
-                                         const struct node_options *options)
+struct log_options node_log_options(const struct node *node)
 {
+    const struct node_options *options = &node->options;
     return (struct log_options){.segment_bytes = options->segment_bytes,
                                 .reserve_bytes = options->reserve_bytes,
                                 .durability = options->durability,
                                 .direct = options->log_direct,
-                                .cluster = node->site.identity.cluster,
+                                .cluster = site_cluster(&node->site),
                                 .copy = node->site.identity.copy,
                                 .shard = SHARD_KEYS};
 }
 
 /* The first log and store; only when both are there the pointer is. What is there without one is
  * left from a first start that nobody was answered by. */
-static enum err make_first(struct node *node, const struct node_options *options, struct why *why)
+static enum err make_first(struct node *node, struct why *why)
 {
     struct site *site = &node->site;
     const struct world *world = &node->world;
@@ -48,7 +48,7 @@ static enum err make_first(struct node *node, const struct node_options *options
     if (err != ERR_OK) return err;
     struct log_site log_site = {
         .directory = next.log, .disk = world->disk, .entropy = world->entropy};
-    struct log_options log_options = log_options_of(node, options);
+    struct log_options log_options = node_log_options(node);
     err = log_create(&log_site, &log_options, history, why);
     if (err == ERR_OK)
         err = node->maker->open(node->maker, next.store, true, history, &node->machine, why);
@@ -57,16 +57,16 @@ static enum err make_first(struct node *node, const struct node_options *options
     return err;
 }
 
-/* Without a log the facts say so. */
-static enum err open_log(struct node *node, const struct node_options *options, struct facts *facts,
-                         struct why *why)
+enum err node_open_log(struct node *node, const struct lsn *cut, struct log_found *found,
+                       struct why *why)
 {
     const struct world *world = &node->world;
     struct log_site site = {node->site.log, world->disk,  world->entropy,
                             world->clock,   world->trace, &node->log_listener};
-    struct log_options log_options = log_options_of(node, options);
-    enum err err = log_open(&node->log, &site, &log_options, &facts->found, why);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    struct log_options options = node_log_options(node);
+    options.cuts = cut != NULL;
+    if (cut != NULL) options.last = *cut;
+    return log_open(&node->log, &site, &options, found, why);
 }
 
 /* It was closed if an image was tried in vain. */
@@ -108,40 +108,56 @@ static enum err pass_gate(struct node *node, struct facts *facts, struct why *wh
     }
 }
 
-enum err node_apply_tail(struct node *node, struct why *why)
+bool node_apply_tail(struct node *node)
 {
-    struct lsn from = node->start.tail_from;
-    node->start.tail_from = lsn_next(node->start.tail_to); /* once */
-    enum err err = node_replay(node, from, node->start.tail_to, why);
-    log_reader_close(node->start.reader);
-    node->start.reader = NULL;
-    if (err != ERR_OK) {
-        node_fail(node, err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE, why);
+    struct start *start = &node->start;
+    struct lsn from = start->tail_from, to = lsn_min(node->committed, start->tail_to);
+    if (lsn_before(to, from)) return true;
+    struct why why;
+    start->tail_from = lsn_next(to); /* once */
+    enum err err = node_replay(node, from, to, &why);
+    if (lsn_before(start->tail_to, start->tail_from)) {
+        log_reader_close(start->reader);
+        start->reader = NULL;
     }
-    return err;
+    if (err != ERR_OK)
+        node_fail(node, err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE, &why);
+    return err == ERR_OK;
 }
 
-static enum err open_epoch(struct node *node, const struct log_found *found, struct why *why)
+static void note_entry(struct node *node, const struct entry *entry)
 {
-    struct epoch above = found->last.epoch;
-    if (epoch_compare(above, found->promised) < 0) above = found->promised;
-    struct epoch epoch = {above.number + 1, node->site.identity.copy};
-    if (PLANTED(SAME_EPOCH_AFTER_RESTART) && above.number > 0) epoch = above;
-    enum err err = log_promise(node->log, epoch, why);
-    if (err != ERR_OK) return err;
-    struct buffer payload;
-    buffer_init(&payload);
-    payload_put_epoch(&payload);
-    struct ghost *ghost = node_ghost();
-    bool appended = node_append(node, &ghost->call, buffer_bytes(&payload));
-    buffer_release(&payload);
-    if (!appended) {
-        memory_free(ghost);
-        return why_fail(why, ERR_SPACE, "there is no space for the first entry of this start");
+    node_epochs_note(node, entry);
+    if (entry->payload.size > 0 && entry->payload.data[0] == ENTRY_MEMBERS)
+        node_members_note(node, entry->payload);
+    hlc_observe(&node->hlc, entry->stamp);
+}
+
+enum err node_read_history(struct node *node, struct lsn last, struct why *why)
+{
+    const struct machine *machine = node->machine;
+    struct lsn applied = machine->ops->applied(machine).lsn;
+    size_t count;
+    const struct epoch_start *epochs = machine->ops->epochs(machine, &count);
+    epochs_cut(&node->epochs, (struct lsn){0});
+    for (size_t i = 0; i < count; i++) {
+        enum err err = epochs_append(&node->epochs, &epochs[i], why);
+        if (err != ERR_OK) return err;
     }
-    node->start.epoch_lsn = ghost->call.lsn;
-    node->start.stamp = node->hlc.last;
-    return ERR_OK;
+    node->membership.now = (struct members){0};
+    node_members_note(node, machine->ops->members(machine));
+    if (!lsn_before(applied, last)) return ERR_OK;
+    struct log_reader *reader;
+    enum err err = log_reader_open(&reader, node->world.disk, node->site.log, lsn_next(applied),
+                                   why);
+    if (err != ERR_OK) return err;
+    struct entry entry = {0};
+    while (err == ERR_OK && lsn_before(entry.lsn, last)) {
+        err = log_reader_next(reader, &entry, why);
+        if (err == ERR_OK) note_entry(node, &entry);
+    }
+    log_reader_close(reader);
+    return err;
 }
 
 static enum err begin(struct node *node, const struct log_found *found, struct why *why)
@@ -154,24 +170,27 @@ static enum err begin(struct node *node, const struct log_found *found, struct w
     if (PLANTED(FORGET_RECORDED_COMMIT)) to = found->last.lsn;
     enum err err = node_images_open(node, why);
     if (err == ERR_OK) err = node_replay(node, from, to, why);
+    if (err == ERR_OK) err = node_read_history(node, found->last.lsn, why);
     if (err != ERR_OK) return err;
     site_sweep(&node->site);
     node->committed = to;
+    node->incarnation = found->incarnation;
     node->start.tail_from = lsn_next(to);
     node->start.tail_to = found->last.lsn;
-    return open_epoch(node, found, why);
+    node->start.epoch_lsn = found->last.lsn;
+    node->start.stamp = found->stamp;
+    return ERR_OK;
 }
 
-enum err node_start(struct node *node, const struct node_options *options, struct why *why)
+enum err node_open_shard(struct node *node, struct why *why)
 {
-    const struct world *world = &node->world;
-    enum err err = site_open(&node->site, world->disk, world->entropy, options->directory, why);
-    if (err != ERR_OK) return err;
-    node->site.trace = world->trace;
     struct facts *facts = memory_zeroed(1, sizeof *facts);
+    enum err err = ERR_OK;
+    node->start = (struct start){0};
     facts->gate.fresh = !node->site.pointed;
-    if (facts->gate.fresh) err = make_first(node, options, why);
-    if (err == ERR_OK) err = open_log(node, options, facts, why);
+    if (facts->gate.fresh) err = make_first(node, why);
+    if (err == ERR_OK) err = node_open_log(node, NULL, &facts->found, why);
+    if (err == ERR_NOT_FOUND) err = ERR_OK; /* the facts say so */
     if (err == ERR_OK) err = facts_read(node, facts, why);
     node->start.store = facts->gate.mark;
     if (err == ERR_OK) err = pass_gate(node, facts, why);
@@ -180,10 +199,22 @@ enum err node_start(struct node *node, const struct node_options *options, struc
     return err;
 }
 
+enum err node_start(struct node *node, struct why *why)
+{
+    const struct world *world = &node->world;
+    enum err err = site_open(&node->site, world->disk, world->entropy, node->options.directory,
+                             why);
+    if (err != ERR_OK) return err;
+    node->site.trace = world->trace;
+    err = site_unproven_read(&node->site, why);
+    if (err == ERR_OK) err = node_open_shard(node, why);
+    return err == ERR_OK ? node_take_role(node, why) : err;
+}
+
 uint64_t node_start_gap(const struct node *node)
 {
     const struct start *start = &node->start;
-    uint64_t end = start->epoch_lsn.at - 1, mark = start->store.lsn.at;
+    uint64_t end = start->tail_to.at, mark = start->store.lsn.at;
     return end > mark ? end - mark : mark - end;
 }
 

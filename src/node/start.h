@@ -10,9 +10,10 @@
 #include "base/must.h"
 #include "snapshot/start/start.h"
 
+struct log_found;
+struct log_options;
 struct log_reader;
 struct node;
-struct node_options;
 
 /* What the start found, and what it left to be done. */
 struct start {
@@ -28,10 +29,19 @@ struct start {
 };
 
 /* Blocks. On failure the node is to be closed. */
-MUST_USE enum err node_start(struct node *node, const struct node_options *options,
-                             struct why *why);
-/* Our epoch's entry has committed: applies what was in the log before it. Blocks. */
-MUST_USE enum err node_apply_tail(struct node *node, struct why *why);
+MUST_USE enum err node_start(struct node *node, struct why *why);
+/* Log, store and images of the site: recovered and opened, as no primary yet. Blocks. */
+MUST_USE enum err node_open_shard(struct node *node, struct why *why);
+struct log_options node_log_options(const struct node *node);
+/* Opens the site's log; what is behind *cut (NULL: nothing) is cut off. ERR_NOT_FOUND: there is
+ * none. Blocks. */
+MUST_USE enum err node_open_log(struct node *node, const struct lsn *cut, struct log_found *found,
+                                struct why *why);
+/* What the entries through `last`, the end of the log, say of epochs and members. Blocks. */
+MUST_USE enum err node_read_history(struct node *node, struct lsn last, struct why *why);
+/* Applies what is committed of the entries that the start has left in the log. False: the node has
+ * failed. Blocks. */
+bool node_apply_tail(struct node *node);
 /* It serves: one line that says how it came to that. */
 void node_start_report(const struct node *node);
 /* How far the store's mark stood from the end of the log, whichever was ahead. */

@@ -59,6 +59,9 @@ static void flush_done(struct machine_flush *flush)
         /* The flushed mark's own entry stays, so that a start can compare its lineage. */
         struct lsn through = flush->flushed;
         if (PLANTED(TRIM_ABOVE_FLUSHED)) through = lsn_next(applied_lsn(node));
+        /* Nor what a copy still needs of it (I6). */
+        struct lsn floor = node_serves_floor(node, through);
+        if (!PLANTED(TRIM_BELOW_COPY)) through = lsn_min(through, floor);
         if (through.at > 1) log_trim(node->log, (struct lsn){through.at - 1});
     }
     node_images_flushed(node, flush->err);
@@ -146,18 +149,30 @@ static void stop_log(struct node *node)
 {
     node->phase = NODE_CLOSING;
     node_upkeep_stop(node);
+    node_serves_end(node, BYE_STOP);
     log_stop(node->log); /* advanced() follows */
+}
+
+/* What this copy cannot commit by itself it leaves in the log, for whoever leads then: a replica,
+ * whose session is over, at once. */
+static void give_up_entries(struct node *node)
+{
+    bool late = progress_rule(&node->progress).mode == COMMIT_ALL &&
+                clock_now_us(node->world.clock) >= node->upkeep.drain_until_us;
+    if (node->phase == NODE_DRAINING && (late || !node->leads))
+        node_order_cut(node, node->committed);
 }
 
 void node_stop_step(struct node *node)
 {
     if (node->phase == NODE_CLOSING && log_is_poisoned(node->log)) return; /* failed() follows */
     if (node->phase == NODE_CLOSING && log_is_quiet(node->log) && node_images_quiet(node) &&
-        node_archiving_quiet(node)) {
+        node_archiving_quiet(node) && node_serves_quiet(node)) {
         node->phase = NODE_STOPPED;
         clock_defer(node->world.clock, &node->tell);
         return;
     }
+    give_up_entries(node);
     if (node->phase == NODE_DRAINING && node->order_count == 0 && list_empty(&node->parked)) {
         node->phase = NODE_FLUSHING;
     }
@@ -173,13 +188,16 @@ void node_stop_step(struct node *node)
 void node_stop(struct node *node)
 {
     if (node->phase == NODE_OPENING || node->phase == NODE_SERVING) {
-        node_images_stop(node);
+        node_images_stop(node, "the server is being stopped");
         node_archiving_stop(node);
+        node_copies_stop(node);
         trace_event(node->world.trace, TRACE_NOTICE, "node", "stopping", "in_order=%llu",
                     (unsigned long long)node->order_count);
         node->phase = NODE_DRAINING;
+        node->upkeep.drain_until_us = clock_now_us(node->world.clock) + NODE_DRAIN_US;
         node->upkeep.store_low = false;
         node_wait_end_all(node);
+        node_awaits_end(node);
         clock_defer(node->world.clock, &node->push);
         clock_defer(node->world.clock, &node->apply);
     }
@@ -192,7 +210,7 @@ static void expire_fired(struct timer *timer)
     struct node *node = CONTAINER_OF(timer, struct node, upkeep.expire);
     if (node->phase != NODE_SERVING) return;
     size_t found = 0;
-    if (node->upkeep.expiry_on && !node->held) {
+    if (node->upkeep.expiry_on && !node->held && node->leads) {
         buffer_clear(&node->proposals);
         found = node->machine->ops->due(node->machine, node_now(node), NODE_EXPIRE_STEP_KEYS,
                                         &node->proposals);
@@ -220,6 +238,7 @@ static void tick_fired(struct timer *timer)
     struct node *node = CONTAINER_OF(timer, struct node, upkeep.tick);
     if (node->phase == NODE_FAILED || node->phase == NODE_STOPPED) return;
     clock_timer_start(node->world.clock, &node->upkeep.tick, NODE_TICK_US);
+    if (node->phase == NODE_DRAINING) node_stop_step(node);
     if (node->phase != NODE_SERVING) return;
     measure_applying(node);
     free_space(node);
@@ -227,6 +246,7 @@ static void tick_fired(struct timer *timer)
     node_images_tick(node);
     node_archiving_tick(node);
     node_wait_retry(node);
+    node_copies_tick(node);
     uint64_t idle_us = clock_now_us(node->world.clock) - node->upkeep.last_append_us;
     if (idle_us >= NODE_IDLE_US) log_note_idle(node->log);
 }

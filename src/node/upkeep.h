@@ -17,7 +17,8 @@ struct upkeep {
     struct lsn flush_through;
     uint64_t flush_bytes_min, flush_bytes_max; /* bounds of the budget */
     uint64_t flush_not_before_us, reclaim_not_before_us, last_append_us;
-    bool store_low; /* the last flush found the disk full */
+    bool store_low;          /* the last flush found the disk full */
+    uint64_t drain_until_us; /* a stop waits so long for commits that are others' to give */
     uint64_t applied_calls, applied_us, replay_us, replay_entry_ns, replay_record_ns; /* rates */
     uint64_t expired_keys; /* proposed for removal */
 };

@@ -19,6 +19,8 @@
  *    again, and the others when that one's has; when the waiter has left, all are.
  * Attempts may turn out to be no-ops; none can be missed. A client joins the table when its first
  * attempt is appended, not when it is applied: nothing falls between. */
+#include "node/waiting.h"
+
 #include "base/memory.h"
 #include "node/internal.h"
 

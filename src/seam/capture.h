@@ -22,7 +22,7 @@ struct capture_facts {
     struct stamp stamp; /* of the entry at the mark */
     struct digest digest;
     uint64_t keys;
-    uint64_t stream_offset;
+    uint64_t stream_offset;           /* where the stream of effects ends; 0: it was never on */
     const struct epoch_start *epochs; /* the oldest first; borrowed until close */
     size_t epoch_count;
     uint64_t bytes_expected; /* of all records, roughly: for a progress in percent */

@@ -15,7 +15,9 @@ enum entry_kind {
     ENTRY_TRANSACTION = 3, /* MULTI ... EXEC as one: command/payload.h */
     ENTRY_EXPIRE = 4,      /* removes one key if its time has come: command/payload.h */
     ENTRY_NOOP = 5,        /* nothing; keeps the log going */
-    ENTRY_SERVE = 6, /* a further attempt of a blocked command, at one key; as ENTRY_COMMAND */
+    ENTRY_SERVE = 6,   /* a further attempt of a blocked command, at one key; as ENTRY_COMMAND */
+    ENTRY_STREAM = 7,  /* a word to the stream of effects: command/payload.h */
+    ENTRY_MEMBERS = 8, /* the copies and the rule of commits: command/payload.h */
 };
 
 struct entry {

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/mark.h"
 #include "seam/capture.h"
+#include "seam/effects.h"
 #include "seam/entry.h"
 #include "seam/reply.h"
 
@@ -60,6 +61,10 @@ struct machine_ops {
     struct mark (*applied)(const struct machine *machine);
     struct mark (*flushed)(const struct machine *machine);
     struct stamp (*stamp)(const struct machine *machine); /* of the newest applied entry */
+    /* The epochs of what is applied, the oldest first; borrowed until the next apply(). */
+    const struct epoch_start *(*epochs)(const struct machine *machine, size_t *count);
+    /* The payload of the newest applied ENTRY_MEMBERS; empty: there was none. Likewise. */
+    struct bytes (*members)(const struct machine *machine);
     /* Applies the next entry (lsn = applied + 1): effects, mark and digest in one step.
      * ERR_PENDING: nothing was changed; call warm(), then apply() it again with `attempt` one
      * higher. ERR_CORRUPT, ERR_IO: end the process. */
@@ -82,6 +87,11 @@ struct machine_ops {
     /* What the newest flush left, for an image: opens now, reads as it is asked to. One at a time;
      * closed by the caller before the store and the machine are. */
     struct capture *(*capture)(struct machine *machine);
+    struct effects_place (*effects)(const struct machine *machine);
+    /* Reads the stream of effects. ERR_NOT_FOUND: it is off, or what is asked for is not kept any
+     * more, or not there yet, or no place to join. ERR_PENDING: warm(), then ask again.
+     * ERR_CORRUPT, ERR_IO. On error nothing is appended. */
+    enum err (*effects_read)(struct machine *machine, const struct effects_read *read);
     /* Payloads of entries that are due at `now` (expired keys) into `proposals` (le32 length,
      * payload), at most `limit`. Returns how many; ERR_PENDING-like misses only make it fewer. */
     size_t (*due)(struct machine *machine, struct stamp now, size_t limit,

@@ -15,10 +15,12 @@
 #include "base/list.h"
 #include "base/mark.h"
 #include "seam/clock.h"
+#include "seam/copies.h"
 #include "seam/reply.h"
 
 struct service {
     const struct service_ops *ops;
+    bool read_only; /* the service's: this copy follows another one, or may not lead yet */
 };
 
 enum call_kind {
@@ -115,7 +117,7 @@ struct service_status {
     struct stamp stamp;
     struct digest digest;
     struct stamp started;            /* stamp of this start's epoch entry */
-    const char *mode;                /* "local" */
+    const char *mode;                /* "local", "all" */
     const char *shard;               /* "keys": what all of this is of */
     const char *start_outcome;       /* the gate's word: "fresh", "skip", "execute" or "fallback" */
     const char *start_reason;        /* why not another; "" for the first two */
@@ -158,6 +160,14 @@ struct service_ops {
     /* Begins an image of everything that is applied now; status() tells of its end. ERR_EXISTS: one
      * is being saved; ERR_SPACE, ERR_REFUSED with the reason. */
     enum err (*save)(struct service *service, struct why *why);
+    void (*copies)(struct service *service, struct copies_status *out);
+    /* The event of that number; 0: the oldest that is kept. False: there is none. */
+    bool (*copy_event)(struct service *service, uint64_t number, struct copy_event *out);
+    void (*steer)(struct service *service, struct steer *steer);
+    void (*unsteer)(struct service *service,
+                    struct steer *steer); /* it goes on without the caller */
+    void (*await)(struct service *service, struct await *await);
+    void (*unawait)(struct service *service, struct await *await); /* not waiting is fine */
 };
 
 #endif

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pointer is five lines of text:
+/* The pointer is six lines of text:
  *
- *   tidemark-keys 1
+ *   tidemark-keys 2
  *   log <decimal>
  *   store <decimal>
+ *   cluster <16 hex>
  *   history <32 hex>
  *   check <16 hex: XXH3-64 of the lines above>
- */
+ *
+ * Format 1 has no cluster: it is the identity's. */
 #include "site/pointer.h"
 
 #include <inttypes.h>
@@ -22,34 +24,54 @@ static const char *const kinds[] = {[SITE_LOG] = "log-", [SITE_STORE] = "store-"
 /* Beyond this no number is believed, so that one more never wraps. */
 #define SITE_NUMBER_MAX (UINT64_MAX >> 1)
 
-static void pointer_format(const struct site_pointer *pointer, struct text_file *file)
+enum { FORMAT_WITHOUT_CLUSTER = 1, FORMAT = 2 };
+
+static void pointer_format(const struct site_pointer *pointer, unsigned format,
+                           struct text_file *file)
 {
-    char history[HISTORY_TEXT_BYTES];
+    char cluster[32] = "", history[HISTORY_TEXT_BYTES];
     history_format(&pointer->history, history);
+    if (format == FORMAT)
+        (void)snprintf(cluster, sizeof cluster, "cluster %016" PRIx64 "\n", pointer->cluster);
     int size = snprintf(file->text, sizeof file->text,
-                        "tidemark-keys 1\nlog %" PRIu64 "\nstore %" PRIu64 "\nhistory %s\n",
-                        pointer->log, pointer->store, history);
+                        "tidemark-keys %u\nlog %" PRIu64 "\nstore %" PRIu64 "\n%shistory %s\n",
+                        format, pointer->log, pointer->store, cluster, history);
     MUST(size > 0);
     file->size = (size_t)size;
     text_file_seal(file);
 }
 
+/* False: it has not all lines of this format. */
+static bool pointer_scan(const char *text, unsigned format, struct site_pointer *pointer)
+{
+    char history[HISTORY_TEXT_BYTES] = "";
+    int fields = 0;
+    if (format == FORMAT) {
+        fields = sscanf(text,
+                        "tidemark-keys 2\nlog %20" SCNu64 "\nstore %20" SCNu64
+                        "\ncluster %16" SCNx64 "\nhistory %32s\n",
+                        &pointer->log, &pointer->store, &pointer->cluster, history);
+    } else {
+        fields = sscanf(text,
+                        "tidemark-keys 1\nlog %20" SCNu64 "\nstore %20" SCNu64 "\nhistory %32s\n",
+                        &pointer->log, &pointer->store, history);
+    }
+    return fields == (format == FORMAT ? 4 : 3) &&
+           history_parse(bytes_text(history), &pointer->history);
+}
+
 static enum err pointer_parse(const struct text_file *file, struct site_pointer *pointer,
                               struct why *why)
 {
-    unsigned version = 0;
-    char history[HISTORY_TEXT_BYTES] = "";
-    struct site_pointer read = {0};
-    int fields = sscanf(file->text,
-                        "tidemark-keys %u\nlog %20" SCNu64 "\nstore %20" SCNu64 "\nhistory %32s\n",
-                        &version, &read.log, &read.store, history);
-    if (fields >= 1 && version != 1) {
-        return why_fail(why, ERR_REFUSED, "it has format %u; this program reads 1", version);
-    }
-    bool fits = fields == 4 && history_parse(bytes_text(history), &read.history) && read.log > 0 &&
+    unsigned format = FORMAT;
+    struct site_pointer read = {.cluster = pointer->cluster};
+    int fields = sscanf(file->text, "tidemark-keys %u\n", &format);
+    if (fields == 1 && format != FORMAT_WITHOUT_CLUSTER && format != FORMAT)
+        return why_fail(why, ERR_REFUSED, "it has format %u; this program reads 1 and 2", format);
+    bool fits = fields == 1 && pointer_scan(file->text, format, &read) && read.log > 0 &&
                 read.store > 0 && read.log < SITE_NUMBER_MAX && read.store < SITE_NUMBER_MAX;
     struct text_file again;
-    pointer_format(&read, &again);
+    pointer_format(&read, format, &again);
     fits = fits && again.size == file->size && memcmp(again.text, file->text, file->size) == 0;
     if (!fits) {
         return why_fail(why, ERR_CORRUPT,
@@ -77,7 +99,7 @@ enum err pointer_write(struct disk *disk, const char *keys, const struct site_po
                        struct why *why)
 {
     struct text_file file;
-    pointer_format(pointer, &file);
+    pointer_format(pointer, FORMAT, &file);
     return text_file_write(disk, keys, pointer_name, &file, why);
 }
 

@@ -9,7 +9,9 @@ enum { SITE_NAME_BYTES = 32 };
 
 enum site_kind { SITE_LOG, SITE_STORE };
 
-/* In `keys`. ERR_NOT_FOUND: there is none; ERR_CORRUPT, ERR_REFUSED (a later format), ERR_IO. */
+/* In `keys`; pointer->cluster is taken as it is where the file does not say it. ERR_NOT_FOUND:
+ * there is none; ERR_CORRUPT, ERR_REFUSED (a later format), ERR_IO. On failure *pointer is
+ * untouched. */
 MUST_USE enum err pointer_read(struct disk *disk, const char *keys, struct site_pointer *pointer,
                                struct why *why);
 MUST_USE enum err pointer_write(struct disk *disk, const char *keys,

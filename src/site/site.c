@@ -87,7 +87,7 @@ static void point(struct site *site, const struct site_pointer *pointer)
 /* Before anything is made: where a pointer is missing, so is all that it led to. */
 static enum err read_pointer(struct site *site, struct why *why)
 {
-    struct site_pointer pointer;
+    struct site_pointer pointer = {.cluster = site->identity.cluster};
     enum err err = pointer_read(site->disk, site->keys, &pointer, why);
     if (err == ERR_OK) point(site, &pointer);
     if (err != ERR_NOT_FOUND) return err;
@@ -165,6 +165,11 @@ void site_release(struct site *site)
     *site = (struct site){0};
 }
 
+uint64_t site_cluster(const struct site *site)
+{
+    return site->pointed ? site->pointer.cluster : site->identity.cluster;
+}
+
 /* --- Another one --- */
 
 static enum err list_keys(const struct site *site, struct buffer *names, struct why *why)
@@ -199,7 +204,8 @@ enum err site_prepare(struct site *site, bool new_log, struct history history,
     }
     buffer_release(&names);
     if (err != ERR_OK) return err;
-    next->pointer = (struct site_pointer){site->pointer.log, most[SITE_STORE] + 1, history};
+    next->pointer = (struct site_pointer){site->pointer.log, most[SITE_STORE] + 1,
+                                          site_cluster(site), history};
     if (new_log) next->pointer.log = most[SITE_LOG] + 1;
     next->store = path_of(site, SITE_STORE, next->pointer.store);
     if (new_log) next->log = path_of(site, SITE_LOG, next->pointer.log);

@@ -2,8 +2,10 @@
 /* site: a data directory: whose it is, and which log and which store in it count.
  *
  *   DIR/lock             held by the process that uses it
- *   DIR/identity         cluster and copy, and whether a first start was finished
- *   DIR/keys/current     the pointer: which log, which store, of which history
+ *   DIR/identity         the cluster that was drawn for it, its copy, whether a first start ended
+ *   DIR/follow           whom this copy follows; none: nobody
+ *   DIR/unproven         there while this copy may lack something that it has acked
+ *   DIR/keys/current     the pointer: which log, which store, of which cluster and history
  *   DIR/keys/log-N/      logs and stores; those that the pointer does not name are leftovers
  *   DIR/keys/store-N/
  *   DIR/keys/images/
@@ -18,11 +20,12 @@
 #include "base/mark.h"
 #include "base/must.h"
 #include "base/trace.h"
+#include "seam/copies.h"
 #include "seam/disk.h"
 #include "seam/entropy.h"
 
 struct identity {
-    uint64_t cluster; /* drawn at random when the directory is made */
+    uint64_t cluster; /* drawn at random when the directory is made; see site_cluster() */
     uint64_t copy;    /* this copy's id, likewise */
     bool started;     /* a pointer was written once: without one now, data is missing */
 };
@@ -30,6 +33,7 @@ struct identity {
 /* What counts. */
 struct site_pointer {
     uint64_t log, store; /* numbers of their directories, from 1 */
+    uint64_t cluster;    /* its own, or that of the copy whose state it has taken over */
     struct history history;
 };
 
@@ -42,6 +46,7 @@ struct site {
     bool pointed; /* there is a pointer, and these three: */
     struct site_pointer pointer;
     char *log, *store;
+    bool unproven; /* as site_unproven_read() has found it, and the two below have set it */
 };
 
 /* What is to count next, as it is being made. Paths: owned until site_switch or site_abandon. */
@@ -61,9 +66,12 @@ MUST_USE enum err site_look(struct site *site, struct disk *disk, const char *di
                             struct why *why);
 /* The lock is held until the process ends. Zeroed or released is fine. */
 void site_release(struct site *site);
+/* Of all that is in it: the pointer's, or, before there is one, the identity's. */
+uint64_t site_cluster(const struct site *site);
 
 /* Chooses names that nothing bears yet; nothing is made. With `new_log` the log is another one
- * too; else there is a pointer, and its log stays. `history` is what the pointer will say. */
+ * too; else there is a pointer, and its log stays. `history` is what the pointer will say; its
+ * cluster stays what it is, unless next->pointer.cluster is set before the switch. */
 MUST_USE enum err site_prepare(struct site *site, bool new_log, struct history history,
                                struct site_next *next, struct why *why);
 /* From now on `next` counts. Its store, and its log if it has one, are there, whole and durable
@@ -77,5 +85,26 @@ void site_sweep(struct site *site);
 /* Takes away all of a site that never counted (no pointer, never started), its directory too if
  * asked for, and releases it. What cannot be removed stays a site that never counted. */
 void site_unmake(struct site *site, bool directory_too);
+
+/* Whom this copy follows. */
+struct site_follow {
+    char address[COPY_ADDRESS_BYTES]; /* host:port of its Redis port */
+    bool wipe;                        /* what is here may be given up, once */
+};
+/* ERR_NOT_FOUND: nobody; ERR_CORRUPT, ERR_REFUSED (a later format), ERR_IO. */
+MUST_USE enum err site_follow_read(const struct site *site, struct site_follow *follow,
+                                   struct why *why);
+/* In one step, durable when it returns. ERR_CONFIG: this is no address; ERR_IO, ERR_SPACE: it may
+ * say the one or the other. */
+MUST_USE enum err site_follow_write(const struct site *site, const struct site_follow *follow,
+                                    struct why *why);
+/* Durable when it returns; none there is fine. */
+MUST_USE enum err site_follow_remove(const struct site *site, struct why *why);
+
+/* Whether this copy was rebuilt and may lack something that it has acked before. All three say so
+ * durably when they return ERR_OK. ERR_IO, ERR_SPACE: it may be either. */
+MUST_USE enum err site_unproven_read(struct site *site, struct why *why);
+MUST_USE enum err site_set_unproven(struct site *site, struct why *why);
+MUST_USE enum err site_set_proven(struct site *site, struct why *why);
 
 #endif

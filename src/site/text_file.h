@@ -24,4 +24,8 @@ MUST_USE enum err text_file_read(struct disk *disk, const char *path, struct tex
 MUST_USE enum err text_file_write(struct disk *disk, const char *directory, const char *name,
                                   const struct text_file *file, struct why *why);
 
+struct site;
+/* Of the site's directory; gone durably when it returns. None there is fine. */
+MUST_USE enum err site_remove_file(const struct site *site, const char *name, struct why *why);
+
 #endif

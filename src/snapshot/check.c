@@ -99,6 +99,7 @@ static enum err end_footer(struct image_check *check)
     enum err err = image_footer_decode(check->held.data, check->chain.seed, &check->facts.mark,
                                        &footer, &check->why);
     if (err == ERR_OK) err = image_footer_check(&footer, &check->chain, &check->why);
+    if (err == ERR_OK) check->facts.checksum = footer.checksum;
     begin_part(check, PART_ENDED, 0);
     return err;
 }

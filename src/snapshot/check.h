@@ -14,7 +14,8 @@ struct image_check *image_check_open(uint64_t size); /* of the file; the caller'
 MUST_USE enum err image_check_add(struct image_check *check, struct bytes bytes, struct why *why);
 /* All bytes were added: ERR_OK if they are an image. ERR_CORRUPT, ERR_REFUSED. */
 MUST_USE enum err image_check_end(struct image_check *check, struct why *why);
-/* What the header says; after image_check_end has said ERR_OK, borrowed until image_check_close. */
+/* What the header says, and the footer's checksum; after image_check_end has said ERR_OK, borrowed
+ * until image_check_close. */
 const struct image_facts *image_check_facts(const struct image_check *check);
 void image_check_close(struct image_check *check); /* NULL is fine */
 

@@ -237,6 +237,7 @@ void image_end(struct buffer *out, const struct image_facts *facts, struct image
     buffer_append_le64(out, chain->running);
     uint64_t checksum = checksum64(bytes_of(out->data + begin, out->size - begin), chain->seed);
     buffer_append_le64(out, checksum);
+    chain->footer = checksum;
     MUST(out->size - begin == IMAGE_FOOTER_BYTES);
     chain->offset += IMAGE_FOOTER_BYTES;
 }
@@ -253,7 +254,8 @@ enum err image_footer_decode(const uint8_t in[IMAGE_FOOTER_BYTES], uint64_t seed
                                     .bytes = load_le64(in + 24),
                                     .keys = load_le64(in + 32),
                                     .digest = digest_decode(in + 40),
-                                    .running = load_le64(in + 104)};
+                                    .running = load_le64(in + 104),
+                                    .checksum = load_le64(in + 112)};
     struct mark again;
     mark_decode(in + 56, &again);
     if (mark_equal(&again, mark)) return ERR_OK;

@@ -28,6 +28,7 @@ struct image_chain {
     uint64_t offset;  /* of the next part in the file */
     uint64_t running; /* over the checksums of all parts so far */
     uint64_t chunks, records, bytes;
+    uint64_t footer; /* its checksum, once it is there */
 };
 
 /* Both append. image_begin starts the chain. */
@@ -53,6 +54,7 @@ void image_facts_release(struct image_facts *facts); /* all zero is fine */
 struct image_footer {
     uint64_t chunks, records, bytes, keys, running;
     struct digest digest;
+    uint64_t checksum; /* its own */
 };
 /* `seed` is the chain's, `mark` the header's, which it must repeat. ERR_CORRUPT. */
 MUST_USE enum err image_footer_decode(const uint8_t in[IMAGE_FOOTER_BYTES], uint64_t seed,

@@ -38,7 +38,7 @@ static void ask(struct snapshot *snapshot, enum snapshot_step next, struct disk_
     snapshot->asked = true;
     snapshot->request = request;
     snapshot->request.done = disk_answered;
-    disk_submit(snapshot->site.disk, &snapshot->request);
+    disk_submit(snapshot->place.disk, &snapshot->request);
 }
 
 static void ask_sync(struct snapshot *snapshot, enum snapshot_step next)
@@ -87,7 +87,7 @@ static void timer_fired(struct timer *timer)
 
 static void pause_for(struct snapshot *snapshot, uint64_t us)
 {
-    clock_timer_start(snapshot->site.clock, &snapshot->timer, us);
+    clock_timer_start(snapshot->clock, &snapshot->timer, us);
 }
 
 static void fail(struct snapshot *snapshot, enum err err, const char *what)
@@ -107,7 +107,7 @@ static void close_capture(struct snapshot *snapshot)
 
 static void tell_saved(struct snapshot *snapshot, uint64_t took_us)
 {
-    trace_event(snapshot->site.trace, TRACE_NOTICE, "snapshot", "saved",
+    trace_event(snapshot->place.trace, TRACE_NOTICE, "snapshot", "saved",
                 "path=%s lsn=%" PRIu64 " records=%" PRIu64 " bytes=%" PRIu64 " us=%" PRIu64,
                 snapshot->path_to, snapshot->facts.mark.lsn.at, snapshot->chain.records,
                 snapshot->chain.offset, took_us);
@@ -115,7 +115,7 @@ static void tell_saved(struct snapshot *snapshot, uint64_t took_us)
 
 static void release_image(struct snapshot *snapshot)
 {
-    clock_timer_stop(snapshot->site.clock, &snapshot->timer);
+    clock_timer_stop(snapshot->clock, &snapshot->timer);
     close_capture(snapshot);
     memory_free(snapshot->path);
     memory_free(snapshot->path_to);
@@ -127,21 +127,25 @@ static void release_image(struct snapshot *snapshot)
 
 static void ended(struct snapshot *snapshot)
 {
+    bool tidied = snapshot->tidying;
     if (snapshot->err != ERR_OK) {
-        trace_event(snapshot->site.trace, TRACE_WARNING, "snapshot", "not_saved",
+        trace_event(snapshot->place.trace, TRACE_WARNING, "snapshot", "not_saved",
                     "error=%s why=\"%s\"", err_name(snapshot->err), snapshot->why.text);
     }
     release_image(snapshot);
     snapshot->began_us = snapshot->bytes_done = snapshot->bytes_expected = 0;
     snapshot->step = STEP_IDLE;
+    snapshot->tidying = false;
     scrub_go_on(snapshot);
-    snapshot->listener->ended(snapshot->listener, snapshot->err, &snapshot->why);
+    holds_step_soon(snapshot);
+    if (tidied) snapshot->listener->scrubbed(snapshot->listener);
+    else snapshot->listener->ended(snapshot->listener, snapshot->err, &snapshot->why);
 }
 
 /* Nothing of it may stay. A temporary that cannot be removed now is by the next start. */
 static void drop(struct snapshot *snapshot)
 {
-    clock_timer_stop(snapshot->site.clock, &snapshot->timer);
+    clock_timer_stop(snapshot->clock, &snapshot->timer);
     close_capture(snapshot);
     if (snapshot->file != NULL) {
         ask_close(snapshot, STEP_DROP_CLOSE);
@@ -175,9 +179,9 @@ static void learn(struct snapshot *snapshot)
         drop(snapshot);
         return;
     }
-    snapshot->facts = (struct image_facts){.shard = snapshot->site.shard,
-                                           .cluster = snapshot->site.cluster,
-                                           .taken_ms = clock_wall_ms(snapshot->site.clock),
+    snapshot->facts = (struct image_facts){.shard = snapshot->place.shard,
+                                           .cluster = snapshot->place.cluster,
+                                           .taken_ms = clock_wall_ms(snapshot->clock),
                                            .mark = facts.mark,
                                            .stamp = facts.stamp,
                                            .stream_offset = facts.stream_offset,
@@ -219,7 +223,7 @@ static void finish_body(struct snapshot *snapshot)
 /* Takes records until the chunk is full or the time of this step is over. */
 static void fill(struct snapshot *snapshot)
 {
-    uint64_t began_us = clock_now_us(snapshot->site.clock), spent_us = 0;
+    uint64_t began_us = clock_now_us(snapshot->clock), spent_us = 0;
     for (unsigned taken = 1;; taken++) {
         struct bytes key, value;
         enum err err = snapshot->capture->ops->next(snapshot->capture, &key, &value);
@@ -244,7 +248,7 @@ static void fill(struct snapshot *snapshot)
             return;
         }
         if (taken % STEP_RECORDS != 0) continue;
-        spent_us = clock_now_us(snapshot->site.clock) - began_us;
+        spent_us = clock_now_us(snapshot->clock) - began_us;
         if (spent_us >= STEP_US) break;
     }
     pause_for(snapshot, spent_us * PAUSE_TIMES);
@@ -274,8 +278,10 @@ static void publish(struct snapshot *snapshot)
 /* The image has its name, durably. */
 static void saved(struct snapshot *snapshot)
 {
-    uint64_t took_us = clock_now_us(snapshot->site.clock) - snapshot->began_us;
+    uint64_t took_us = clock_now_us(snapshot->clock) - snapshot->began_us;
     struct shelf_image image = {.lsn = snapshot->facts.mark.lsn,
+                                .mark = snapshot->facts.mark,
+                                .checksum = snapshot->chain.footer,
                                 .taken_ms = snapshot->facts.taken_ms,
                                 .took_us = took_us,
                                 .bytes = snapshot->chain.offset};
@@ -286,7 +292,7 @@ static void saved(struct snapshot *snapshot)
 /* An image that is now too much. */
 static void remove_next(struct snapshot *snapshot)
 {
-    const struct shelf_image *image = shelf_doomed(&snapshot->shelf, snapshot->keep);
+    const struct shelf_image *image = shelf_doomed(snapshot, snapshot->keep);
     if (image == NULL) {
         ended(snapshot);
         return;
@@ -303,7 +309,7 @@ static void removed(struct snapshot *snapshot)
 {
     enum err err = snapshot->request.err;
     if (err != ERR_OK && err != ERR_NOT_FOUND) {
-        trace_event(snapshot->site.trace, TRACE_WARNING, "snapshot", "image_not_removed",
+        trace_event(snapshot->place.trace, TRACE_WARNING, "snapshot", "image_not_removed",
                     "path=%s why=\"%s\"", snapshot->doomed, snapshot->request.why.text);
         ended(snapshot);
         return;
@@ -315,7 +321,7 @@ static void removed(struct snapshot *snapshot)
 static void sync_name(struct snapshot *snapshot)
 {
     ask(snapshot, STEP_SYNC_NAME,
-        (struct disk_request){.op = DISK_SYNC_DIR, .path = snapshot->site.directory});
+        (struct disk_request){.op = DISK_SYNC_DIR, .path = snapshot->place.directory});
 }
 
 static void named(struct snapshot *snapshot)
@@ -383,17 +389,19 @@ static void step(struct snapshot *snapshot)
 
 /* --- The doors --- */
 
-enum err snapshot_open(struct snapshot **out, const struct snapshot_site *site,
+enum err snapshot_open(struct snapshot **out, const struct image_place *place, struct clock *clock,
                        struct snapshot_listener *listener, struct why *why)
 {
     *out = NULL;
     struct snapshot *snapshot = memory_zeroed(1, sizeof *snapshot);
-    snapshot->site = *site;
-    snapshot->site.directory = path_join(site->directory, "");
+    snapshot->place = *place;
+    snapshot->place.directory = path_join(place->directory, "");
+    snapshot->clock = clock;
     snapshot->listener = listener;
     snapshot->timer.fired = timer_fired;
     buffer_init(&snapshot->chunk);
     scrub_init(snapshot);
+    holds_init(snapshot);
     enum err err = shelf_open(snapshot, why);
     if (err != ERR_OK) {
         snapshot_close(snapshot);
@@ -413,9 +421,18 @@ void snapshot_take(struct snapshot *snapshot, struct capture *capture, unsigned 
     snapshot->made = false;
     snapshot->unsynced = 0;
     snapshot->chain = (struct image_chain){0};
-    snapshot->began_us = clock_now_us(snapshot->site.clock);
+    snapshot->began_us = clock_now_us(snapshot->clock);
     snapshot->step = STEP_FACTS;
     pause_for(snapshot, 0);
+}
+
+void snapshot_tidy(struct snapshot *snapshot)
+{
+    if (snapshot->step != STEP_IDLE || snapshot->scrub.stopping || snapshot->keep == 0) return;
+    if (shelf_doomed(snapshot, snapshot->keep) == NULL) return;
+    snapshot->err = ERR_OK;
+    snapshot->tidying = true;
+    remove_next(snapshot);
 }
 
 void snapshot_abort(struct snapshot *snapshot, enum err err, const char *text)
@@ -441,7 +458,7 @@ void snapshot_status(const struct snapshot *snapshot, struct snapshot_status *ou
     const struct shelf *shelf = &snapshot->shelf;
     const struct shelf_image *newest = shelf_newest(shelf);
     size_t good = shelf_good(shelf);
-    *out = (struct snapshot_status){.busy = !snapshot_is_idle(snapshot),
+    *out = (struct snapshot_status){.busy = !snapshot_is_idle(snapshot) && !snapshot->tidying,
                                     .images = good,
                                     .images_bad = shelf->count - good + shelf->set_aside,
                                     .scrubbed_ms = snapshot->scrubbed_ms,
@@ -449,7 +466,7 @@ void snapshot_status(const struct snapshot *snapshot, struct snapshot_status *ou
                                     .bytes_done = snapshot->bytes_done,
                                     .bytes_expected = snapshot->bytes_expected};
     if (newest == NULL) return;
-    out->lsn = newest->lsn;
+    out->mark = newest->mark;
     out->taken_ms = newest->taken_ms;
     out->bytes = newest->bytes;
     out->took_us = newest->took_us;
@@ -463,20 +480,22 @@ void snapshot_let_go(struct snapshot *snapshot)
                                                            : snapshot->file;
     if (file != NULL) {
         struct disk_request close = {.op = DISK_CLOSE, .file = file};
-        (void)disk_run(snapshot->site.disk, &close);
+        (void)disk_run(snapshot->place.disk, &close);
     }
     release_image(snapshot);
     shelf_release(&snapshot->shelf);
     /* Made by snapshot_open(). */
-    memory_free((void *)(uintptr_t)snapshot->site.directory);
+    memory_free((void *)(uintptr_t)snapshot->place.directory);
     memory_free(snapshot);
 }
 
 void snapshot_close(struct snapshot *snapshot)
 {
     if (snapshot == NULL) return;
+    MUST(list_empty(&snapshot->holds));
     snapshot->gone = true;
-    clock_timer_stop(snapshot->site.clock, &snapshot->timer);
+    clock_cancel(snapshot->clock, &snapshot->holds_task);
+    clock_timer_stop(snapshot->clock, &snapshot->timer);
     scrub_hush(snapshot);
     close_capture(snapshot);
     snapshot_let_go(snapshot);

@@ -50,6 +50,7 @@ static enum err read_footer(struct image_reader *reader, struct why *why)
     reader->facts.chunks = footer->chunks;
     reader->facts.records = footer->records;
     reader->facts.bytes = source->size;
+    reader->facts.checksum = footer->checksum;
     return ERR_OK;
 }
 

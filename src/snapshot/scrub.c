@@ -28,6 +28,11 @@ static bool is_void(struct snapshot *snapshot)
     return snapshot->scrub.stopping || shelf_find(&snapshot->shelf, snapshot->scrub.id) == NULL;
 }
 
+static uint64_t pause_of(uint64_t bytes_per_second)
+{
+    return bytes_per_second == 0 ? 0 : (uint64_t)PIECE_BYTES * 1000 * 1000 / bytes_per_second;
+}
+
 static void disk_answered(struct disk_request *request)
 {
     struct snapshot *snapshot = CONTAINER_OF(request, struct snapshot, scrub.request);
@@ -50,7 +55,7 @@ static void timer_fired(struct timer *timer)
 static void task_run(struct task *task)
 {
     struct snapshot *snapshot = CONTAINER_OF(task, struct snapshot, scrub.task);
-    clock_timer_stop(snapshot->site.clock, &snapshot->scrub.timer);
+    clock_timer_stop(snapshot->clock, &snapshot->scrub.timer);
     end_pause(snapshot);
 }
 
@@ -61,7 +66,7 @@ static void ask(struct snapshot *snapshot, enum scrub_step next, struct disk_req
     scrub->asked = true;
     scrub->request = request;
     scrub->request.done = disk_answered;
-    disk_submit(snapshot->site.disk, &scrub->request);
+    disk_submit(snapshot->place.disk, &scrub->request);
 }
 
 /* --- The end of one --- */
@@ -75,19 +80,21 @@ static void let_go(struct scrub *scrub)
     scrub->check = NULL;
     scrub->piece = NULL;
     scrub->path = scrub->path_bad = NULL;
+    scrub->yields = false;
     scrub->step = SCRUB_IDLE;
 }
 
 static void ended(struct snapshot *snapshot)
 {
     let_go(&snapshot->scrub);
+    holds_step_soon(snapshot);
     snapshot->listener->scrubbed(snapshot->listener);
 }
 
 static void warn(const struct snapshot *snapshot, const char *event, const char *why)
 {
     const struct scrub *scrub = &snapshot->scrub;
-    trace_event(snapshot->site.trace, TRACE_WARNING, "snapshot", event,
+    trace_event(snapshot->place.trace, TRACE_WARNING, "snapshot", event,
                 "path=%s error=%s why=\"%s\"", scrub->path, err_name(scrub->err), why);
 }
 
@@ -96,15 +103,16 @@ static void conclude(struct snapshot *snapshot)
 {
     struct scrub *scrub = &snapshot->scrub;
     struct shelf_image *image = shelf_find(&snapshot->shelf, scrub->id);
-    if (is_void(snapshot)) {
+    if (is_void(snapshot) || scrub->yields) {
         ended(snapshot);
         return;
     }
-    snapshot->scrubbed_ms = clock_wall_ms(snapshot->site.clock);
-    image->checked_us = clock_now_us(snapshot->site.clock);
+    snapshot->scrubbed_ms = clock_wall_ms(snapshot->clock);
+    image->checked_us = clock_now_us(snapshot->clock);
     image->bad = scrub->err != ERR_OK;
+    holds_concluded(snapshot, scrub->id, scrub->err, scrub->checksum);
     if (scrub->err == ERR_OK) {
-        trace_event(snapshot->site.trace, TRACE_VERBOSE, "snapshot", "image_checked",
+        trace_event(snapshot->place.trace, TRACE_VERBOSE, "snapshot", "image_checked",
                     "path=%s bytes=%" PRIu64, scrub->path, scrub->size);
         ended(snapshot);
         return;
@@ -151,7 +159,7 @@ static void opened(struct snapshot *snapshot)
 static void read_next(struct snapshot *snapshot)
 {
     struct scrub *scrub = &snapshot->scrub;
-    if (is_void(snapshot)) {
+    if (is_void(snapshot) || scrub->yields) {
         close_file(snapshot);
         return;
     }
@@ -178,16 +186,19 @@ static void was_read(struct snapshot *snapshot)
     if (scrub->err == ERR_OK && last) {
         scrub->err = image_check_end(scrub->check, &scrub->why);
         struct shelf_image *image = shelf_find(&snapshot->shelf, scrub->id);
-        if (scrub->err == ERR_OK && image != NULL)
-            scrub->err = shelf_accepts(snapshot, image->lsn, image_check_facts(scrub->check),
-                                       &scrub->why);
+        if (scrub->err == ERR_OK && image != NULL) {
+            const struct image_facts *facts = image_check_facts(scrub->check);
+            scrub->checksum = facts->checksum;
+            scrub->err = shelf_accepts(snapshot, image->lsn, facts, &scrub->why);
+        }
     }
     if (scrub->err != ERR_OK || last) {
+        scrub->yields = false; /* there is a verdict */
         close_file(snapshot);
         return;
     }
     scrub->step = SCRUB_PAUSE;
-    clock_timer_start(snapshot->site.clock, &scrub->timer, scrub->pause_us);
+    clock_timer_start(snapshot->clock, &scrub->timer, scrub->pause_us);
 }
 
 static void was_set_aside(struct snapshot *snapshot)
@@ -201,7 +212,7 @@ static void was_set_aside(struct snapshot *snapshot)
     shelf_forget(&snapshot->shelf, scrub->id);
     snapshot->shelf.set_aside++;
     ask(snapshot, SCRUB_SYNC_ASIDE,
-        (struct disk_request){.op = DISK_SYNC_DIR, .path = snapshot->site.directory});
+        (struct disk_request){.op = DISK_SYNC_DIR, .path = snapshot->place.directory});
 }
 
 /* The step whose request has come back, or whose time has come. */
@@ -223,7 +234,7 @@ static void go(struct snapshot *snapshot)
 static struct shelf_image *due(struct snapshot *snapshot, uint64_t period_us)
 {
     struct shelf *shelf = &snapshot->shelf;
-    uint64_t now_us = clock_now_us(snapshot->site.clock);
+    uint64_t now_us = clock_now_us(snapshot->clock);
     for (size_t i = shelf->count; i > 0; i--) { /* the newest first */
         struct shelf_image *image = &shelf->images[i - 1];
         if (image->checked_us == 0 || now_us - image->checked_us >= period_us) return image;
@@ -231,21 +242,45 @@ static struct shelf_image *due(struct snapshot *snapshot, uint64_t period_us)
     return NULL;
 }
 
-void snapshot_scrub(struct snapshot *snapshot, uint64_t bytes_per_second, uint64_t period_us)
+static bool may_begin(const struct snapshot *snapshot)
+{
+    const struct scrub *scrub = &snapshot->scrub;
+    return !is_held(snapshot) && scrub->step == SCRUB_IDLE && !scrub->stopping;
+}
+
+static void begin(struct snapshot *snapshot, const struct shelf_image *image,
+                  uint64_t bytes_per_second)
 {
     struct scrub *scrub = &snapshot->scrub;
-    if (is_held(snapshot) || scrub->step != SCRUB_IDLE || scrub->stopping) return;
-    const struct shelf_image *image = due(snapshot, period_us);
-    if (image == NULL) return;
     scrub->id = image->id;
     scrub->path = shelf_path(snapshot, image->lsn, IMAGE_NAME_IMAGE);
     scrub->path_bad = shelf_path(snapshot, image->lsn, IMAGE_NAME_BAD);
     scrub->offset = scrub->size = 0;
-    scrub->pause_us = (uint64_t)PIECE_BYTES * 1000 * 1000 / bytes_per_second;
+    scrub->pause_us = pause_of(bytes_per_second);
     scrub->err = ERR_OK;
     ask(snapshot, SCRUB_OPEN,
         (struct disk_request){
             .op = DISK_OPEN, .path = scrub->path, .direct = true, .read_only = true});
+}
+
+void snapshot_scrub(struct snapshot *snapshot, uint64_t bytes_per_second, uint64_t period_us)
+{
+    if (!may_begin(snapshot)) return;
+    const struct shelf_image *image = due(snapshot, period_us);
+    if (image != NULL) begin(snapshot, image, bytes_per_second);
+}
+
+void scrub_want(struct snapshot *snapshot, uint64_t id, uint64_t bytes_per_second)
+{
+    struct scrub *scrub = &snapshot->scrub;
+    if (may_begin(snapshot)) {
+        begin(snapshot, shelf_find(&snapshot->shelf, id), bytes_per_second);
+    } else if (scrub->id == id) {
+        uint64_t pause_us = pause_of(bytes_per_second);
+        if (pause_us < scrub->pause_us) scrub->pause_us = pause_us;
+    } else if (scrub->step == SCRUB_READ || scrub->step == SCRUB_PAUSE) {
+        scrub->yields = true;
+    }
 }
 
 void snapshot_scrub_stop(struct snapshot *snapshot)
@@ -256,7 +291,7 @@ void snapshot_scrub_stop(struct snapshot *snapshot)
 
 void scrub_go_on(struct snapshot *snapshot)
 {
-    clock_defer(snapshot->site.clock, &snapshot->scrub.task);
+    clock_defer(snapshot->clock, &snapshot->scrub.task);
 }
 
 void scrub_init(struct snapshot *snapshot)
@@ -267,8 +302,8 @@ void scrub_init(struct snapshot *snapshot)
 
 void scrub_hush(struct snapshot *snapshot)
 {
-    clock_timer_stop(snapshot->site.clock, &snapshot->scrub.timer);
-    clock_cancel(snapshot->site.clock, &snapshot->scrub.task);
+    clock_timer_stop(snapshot->clock, &snapshot->scrub.timer);
+    clock_cancel(snapshot->clock, &snapshot->scrub.task);
 }
 
 void scrub_release(struct snapshot *snapshot)
@@ -278,7 +313,7 @@ void scrub_release(struct snapshot *snapshot)
     struct disk_file *file = scrub->step == SCRUB_OPEN ? scrub->request.file : scrub->file;
     if (file != NULL) {
         struct disk_request close = {.op = DISK_CLOSE, .file = file};
-        (void)disk_run(snapshot->site.disk, &close);
+        (void)disk_run(snapshot->place.disk, &close);
     }
     let_go(scrub);
 }

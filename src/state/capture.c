@@ -4,7 +4,10 @@
  *
  * The store reads window after window off the loop and gives the records to the capture itself, not
  * to its cache: what a cache is too small to keep, such as a value that is larger than it, would
- * have to be read again for every record that is asked for before it. */
+ * have to be read again for every record that is asked for before it.
+ *
+ * The stream of effects is passed over: how much of it a copy keeps is its own business, so that
+ * what is captured says that none of it is kept. It goes on at the same offset there. */
 #include "base/memory.h"
 #include "base/plant.h"
 #include "state/core.h"
@@ -24,6 +27,8 @@ struct state_capture {
     struct buffer window;    /* records: {le32 key size, le32 value size, key, value} */
     size_t at, last;         /* in it: the next record, the newest one */
     struct buffer from;      /* where the next window begins */
+    struct buffer told;      /* the meta record as it is given */
+    bool passes;             /* there were pieces of the stream in it */
     bool ended;              /* there is none */
     bool closed;             /* while the warm was under way */
     struct store_range range;
@@ -59,6 +64,7 @@ static enum err capture_facts(struct capture *base, struct capture_facts *facts,
     *facts = (struct capture_facts){.mark = meta->mark,
                                     .stamp = meta->stamp,
                                     .digest = meta_digest(meta->databases),
+                                    .stream_offset = meta->effects.end,
                                     .epochs = meta->epochs,
                                     .epoch_count = meta->epoch_count,
                                     .bytes_expected = store->ops->approximate_bytes(store)};
@@ -80,13 +86,26 @@ static void window_record(const struct state_capture *capture, size_t at, struct
     *value = bytes_of(key->data + key->size, load_le32(head + 4));
 }
 
+static enum err tell_meta(struct state_capture *capture, struct bytes *value)
+{
+    struct meta meta;
+    enum err err = meta_decode(*value, &meta, NULL);
+    if (err != ERR_OK) return err;
+    meta.effects.first = meta.effects.end;
+    buffer_clear(&capture->told);
+    meta_encode(&meta, &capture->told);
+    *value = buffer_bytes(&capture->told);
+    memory_free(meta.epochs);
+    return ERR_OK;
+}
+
 static enum err capture_next(struct capture *base, struct bytes *key, struct bytes *value)
 {
     struct state_capture *capture = capture_of(base);
     if (capture->at == capture->window.size) return capture->ended ? ERR_NOT_FOUND : ERR_PENDING;
     window_record(capture, capture->at, key, value);
     capture->at += CAPTURE_HEAD_BYTES + key->size + value->size;
-    return ERR_OK;
+    return key->data[0] == LAYOUT_META ? tell_meta(capture, value) : ERR_OK;
 }
 
 static void capture_free(struct state_capture *capture)
@@ -96,6 +115,7 @@ static void capture_free(struct state_capture *capture)
     buffer_release(&capture->record);
     buffer_release(&capture->window);
     buffer_release(&capture->from);
+    buffer_release(&capture->told);
     memory_free(capture);
 }
 
@@ -118,6 +138,10 @@ static void take_meta(struct store_warm *warm, struct bytes key, struct bytes va
 static void take_record(struct store_warm *warm, struct bytes key, struct bytes value)
 {
     struct state_capture *capture = CONTAINER_OF(warm, struct state_capture, warm);
+    if (key.data[0] == LAYOUT_STREAM) {
+        capture->passes = true;
+        return;
+    }
     capture->last = capture->window.size;
     buffer_append_le32(&capture->window, (uint32_t)key.size);
     buffer_append_le32(&capture->window, (uint32_t)value.size);
@@ -146,11 +170,27 @@ static void meta_warmed(struct store_warm *warm)
     warm_ended(capture);
 }
 
+/* Behind the last piece of the stream that there can be. */
+static void pass_stream(struct state_capture *capture)
+{
+    struct buffer end;
+    struct prefix prefix = layout_strand(LAYOUT_STREAM, 0, (struct version){0});
+    buffer_init(&end);
+    layout_put_strand(&end, &prefix, UINT64_MAX, (struct bytes){0});
+    buffer_append_byte(&end, 0);
+    if (bytes_compare(buffer_bytes(&capture->from), buffer_bytes(&end)) < 0) {
+        buffer_clear(&capture->from);
+        buffer_append(&capture->from, buffer_bytes(&end));
+    }
+    buffer_release(&end);
+    capture->passes = false;
+}
+
 static void window_warmed(struct store_warm *warm)
 {
     struct state_capture *capture = CONTAINER_OF(warm, struct state_capture, warm);
     if (capture->window.size == 0) {
-        capture->ended = warm->err == ERR_OK;
+        capture->ended = warm->err == ERR_OK && !capture->passes;
     } else {
         struct bytes key, value;
         window_record(capture, capture->last, &key, &value);
@@ -158,6 +198,7 @@ static void window_warmed(struct store_warm *warm)
         buffer_append(&capture->from, key);
         buffer_append_byte(&capture->from, 0);
     }
+    if (capture->passes) pass_stream(capture);
     warm_ended(capture);
 }
 
@@ -219,6 +260,7 @@ struct capture *state_capture(struct machine *machine)
     buffer_init(&capture->record);
     buffer_init(&capture->window);
     buffer_init(&capture->from);
+    buffer_init(&capture->told);
     buffer_append_byte(&capture->from, 0); /* no key is shorter than one byte */
     capture->view = store->ops->view_open(store);
     list_append(&state->captures, &capture->node);

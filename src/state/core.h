@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* core: the machine's own struct, and the calls between its files.
  *
- * - machine.c: the doors of seam/machine.h
- * - tx*.c: what commands call
+ * - machine.c: the doors of seam/machine.h; tx*.c: what commands call
  * - journal.c: changes, and taking them back
  * - fetch.c: key records from table or store; the cache
  * - foresee.c: those of many entries at once
  * - layers.c: all records, layer over layer
  * - flush.c: freeze, flush, thaw; run.c: what a flush writes
- * - tidy.c: clean-up; expiry.c: the index of expiries
+ * - tidy.c: clean-up; expiry.c: the index of expiries; effects.c, stream.c: effects.h
  *
  * Beside the machine stand source.c and sink.c, keys out of a view and into an empty store. */
 #ifndef STATE_CORE_H
@@ -18,6 +17,7 @@
 #include "seam/machine.h"
 #include "seam/store.h"
 #include "state/arena.h"
+#include "state/effects.h"
 #include "state/generation.h"
 #include "state/journal.h"
 #include "state/meta.h"
@@ -55,8 +55,8 @@ struct state {
     uint64_t namespaces; /* given so far */
     struct epoch_start *epochs;
     size_t epoch_count;
-
-    struct list spaces; /* all keyspaces, the dead ones until they are freed */
+    struct buffer members; /* payload of the newest ENTRY_MEMBERS; empty: there was none */
+    struct list spaces;    /* all keyspaces, the dead ones until they are freed */
     struct generation active, frozen;
     enum frozen phase;
     uint32_t settled; /* generations up to this one are clean */
@@ -64,6 +64,7 @@ struct state {
     struct list captures; /* open ones, and closed ones whose view is still being read */
 
     struct journal journal;
+    struct effects effects;
     uint64_t cache_bytes, cache_bytes_max; /* of clean records */
     unsigned hand_database;                /* where the cache's hand stands, */
     uint64_t hand_hash;                    /* and before which hash */

@@ -3,10 +3,13 @@
  *
  * They are flushed in windows, each a sorted run of its own. The meta record is held back and goes
  * with the last window, whatever its place in the order: so a crash on the way leaves a store that
- * holds records and no mark, which nobody opens, and the mark is never written alone (I1). */
+ * holds records and no mark, which nobody opens, and the mark is never written alone (I1).
+ *
+ * The stream of effects does not come along, and goes on at its end. */
 #include <inttypes.h>
 
 #include "base/memory.h"
+#include "state/layout.h"
 #include "state/meta.h"
 #include "state/proof.h"
 #include "state/state.h"
@@ -57,6 +60,15 @@ static enum err flush(struct filling *filling, bool last, struct why *why)
     return err == ERR_OK ? err : why_fail(why, err, "%s", request.why.text);
 }
 
+/* What is said of a history here. The copies of one are none of another that is made of it: who is
+ * asked for a promise there, or waited for, would be a stranger. */
+static void become(struct meta *meta, struct history history)
+{
+    bool same = memcmp(meta->mark.history.id, history.id, sizeof history.id) == 0;
+    if (!same) meta->members = (struct bytes){0};
+    meta->mark.history = history;
+}
+
 /* What the records say of themselves must be what was said of them. */
 static enum err take_meta(struct filling *filling, struct bytes value, struct why *why)
 {
@@ -73,8 +85,10 @@ static enum err take_meta(struct filling *filling, struct bytes value, struct wh
                        meta.mark.lsn.at, fill->mark.lsn.at);
     } else if (!digest_equal(meta_digest(meta.databases), fill->digest) || keys != fill->keys) {
         err = why_fail(why, ERR_CORRUPT, "the records have another digest than was said of them");
+    } else if (meta.effects.first != meta.effects.end) {
+        err = why_fail(why, ERR_CORRUPT, "the records say that the stream of effects is with them");
     } else {
-        meta.mark.history = fill->history;
+        become(&meta, fill->history);
         meta_encode(&meta, &filling->meta);
     }
     memory_free(meta.epochs);
@@ -93,6 +107,8 @@ static enum err take_all(struct filling *filling, struct why *why)
             if (err != ERR_OK) return err;
             continue;
         }
+        if (err == ERR_OK && key.size > 0 && key.data[0] == LAYOUT_STREAM)
+            err = why_fail(why, ERR_CORRUPT, "a record is a piece of the stream of effects");
         if (err == ERR_OK && filling->items.size >= filling->fill->window_bytes)
             err = flush(filling, false, why);
         if (err != ERR_OK) return err;

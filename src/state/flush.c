@@ -31,9 +31,12 @@ static void freeze_meta(const struct state *state, struct buffer *out)
     struct meta meta = {.mark = state->active.mark,
                         .stamp = state->stamp,
                         .namespaces = state->namespaces,
+                        .effects = state->effects.place,
                         .epochs = state->epochs,
-                        .epoch_count = state->epoch_count};
+                        .epoch_count = state->epoch_count,
+                        .members = buffer_bytes(&state->members)};
     for (unsigned i = 0; i < DATABASES; i++) meta.databases[i] = state->databases[i]->meta;
+    if (PLANTED(STREAM_OFFSET_NOT_IN_META)) meta.effects.end = meta.effects.first;
     meta_encode(&meta, out);
 }
 
@@ -57,6 +60,7 @@ static void freeze(struct state *state)
     state->frozen = state->active;
     generation_init(&state->active, state->frozen.number + 1);
     state->active.mark = state->frozen.mark;
+    effects_frozen(state, &job->run);
     state->job = job;
 }
 

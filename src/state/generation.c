@@ -160,14 +160,19 @@ size_t generation_drain(struct generation *generation, size_t limit)
     return limit;
 }
 
-void generation_add_range(struct generation *generation, struct prefix range)
+void generation_add_span(struct generation *generation, struct span span)
 {
     if (generation->range_count == generation->range_capacity) {
         size_t capacity = generation->range_capacity == 0 ? 8 : generation->range_capacity * 2;
-        generation->ranges = memory_resize(generation->ranges, capacity * sizeof range);
+        generation->ranges = memory_resize(generation->ranges, capacity * sizeof span);
         generation->range_capacity = capacity;
     }
-    generation->ranges[generation->range_count++] = range;
+    generation->ranges[generation->range_count++] = span;
+}
+
+void generation_add_range(struct generation *generation, struct prefix range)
+{
+    generation_add_span(generation, (struct span){range, layout_end(&range)});
 }
 
 void generation_add_dead(struct generation *generation, uint64_t namespace)

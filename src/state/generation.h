@@ -56,6 +56,11 @@ struct keyspace *keyspace_new(uint64_t namespace, bool stored);
 /* Frees the keyspace, its table and what the table holds. */
 void keyspace_free(struct keyspace *space);
 
+/* [from, to) of the store's keys. */
+struct span {
+    struct prefix from, to;
+};
+
 struct generation {
     uint32_t number;
     struct table strands; /* of struct strand, by prefix */
@@ -67,7 +72,7 @@ struct generation {
     uint64_t cells;        /* of the strands */
     uint64_t replay_bytes; /* payloads and a share for each entry: what a crash has to replay */
     struct mark mark;      /* of the newest entry in it */
-    struct prefix *ranges; /* what its flush removes from the store at once */
+    struct span *ranges;   /* what its flush removes from the store at once */
     size_t range_count, range_capacity;
     uint64_t *dead; /* namespaces that ended in it, rising; none of their strands is flushed */
     size_t dead_count, dead_capacity;
@@ -88,7 +93,9 @@ struct cell *generation_put(struct generation *generation, struct strand *strand
 /* Frees strands and cells, about `limit` of them, on the way to a release: nothing is found in it
  * any more. Returns what is left of `limit`: not 0 when all are gone. */
 size_t generation_drain(struct generation *generation, size_t limit);
+/* Everything that begins with the prefix. */
 void generation_add_range(struct generation *generation, struct prefix range);
+void generation_add_span(struct generation *generation, struct span span);
 void generation_add_dead(struct generation *generation, uint64_t namespace);
 bool generation_is_dead(const struct generation *generation, uint64_t namespace);
 uint64_t generation_bytes(const struct generation *generation);

@@ -9,6 +9,7 @@
 #include "state/evals.h"
 #include "state/random_reply.h"
 #include "state/scan_options.h"
+#include "state/tx_effects.h"
 
 /* Finds the hash or begins one. False: the key is of another type; the error has been written. */
 static bool open_or_create(struct tx *tx, struct bytes name, struct key *key)
@@ -132,6 +133,7 @@ void eval_HINCRBYFLOAT(struct tx *tx, const struct args *args)
     struct bytes sum = bytes_of(text, number_format_long_double(value, text));
     tx_element_put(tx, &key, args->at[2], sum);
     keep_and_notify(tx, &key, "hincrbyfloat", args->at[1]);
+    tx_effect(tx, (const struct bytes[]){bytes_text("HSET"), args->at[1], args->at[2], sum}, 4);
     reply->ops->bulk(reply, sum);
 }
 

@@ -22,6 +22,8 @@ struct tx_inside {
     bool reading;      /* a query: nothing may be changed */
     bool final_expiry; /* of a query: expired keys are simply absent */
     uint32_t ordinals; /* given to versions so far */
+    bool wrote;        /* the command under way has changed something, */
+    bool told;         /* and said itself what is to be told of it */
     /* A key's new record, written but not yet in its place; NULL: none. What stands there: present,
      * or NULL. And the database. */
     struct record *staged, *staged_over;

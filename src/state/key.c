@@ -6,6 +6,7 @@
 #include "state/arguments.h"
 #include "state/evals.h"
 #include "state/key_words.h"
+#include "state/tx_effects.h"
 
 const char *key_type_name(enum key_type type)
 {
@@ -227,6 +228,7 @@ void eval_FLUSHDB(struct tx *tx, const struct args *args)
 {
     if (!flush_words(tx, args)) return;
     tx_clear_database(tx, tx->database);
+    tx_effect_same(tx, args); /* of an empty one too, as Redis does */
     tx->reply->ops->simple(tx->reply, "OK");
 }
 
@@ -234,6 +236,7 @@ void eval_FLUSHALL(struct tx *tx, const struct args *args)
 {
     if (!flush_words(tx, args)) return;
     for (uint8_t i = 0; i < DATABASES; i++) tx_clear_database(tx, i);
+    tx_effect_same(tx, args);
     tx->reply->ops->simple(tx->reply, "OK");
 }
 
@@ -244,5 +247,6 @@ void eval_SWAPDB(struct tx *tx, const struct args *args)
     if (!argument_int(tx, args->at[2], "ERR invalid second DB index", &b)) return;
     if (!is_database(tx, a) || !is_database(tx, b)) return;
     tx_swap_databases(tx, (uint8_t)a, (uint8_t)b);
+    tx_effect_same(tx, args);
     tx->reply->ops->simple(tx->reply, "OK");
 }

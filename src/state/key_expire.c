@@ -3,6 +3,7 @@
 #include "base/number.h"
 #include "state/arguments.h"
 #include "state/evals.h"
+#include "state/tx_effects.h"
 
 enum { EXPIRE_NX = 1 << 0, EXPIRE_XX = 1 << 1, EXPIRE_GT = 1 << 2, EXPIRE_LT = 1 << 3 };
 
@@ -62,6 +63,17 @@ static bool parse_end(struct tx *tx, const struct expire_form *form, struct byte
     return fits;
 }
 
+/* With the words behind the time, which hold for a replica as they do here. */
+static void tell_end(struct tx *tx, const struct args *args, int64_t end_ms)
+{
+    if (!tx->streams) return;
+    struct bytes *words = tx_scratch(tx, args->count * sizeof *words);
+    memcpy(words, args->at, args->count * sizeof *words);
+    words[0] = bytes_text("PEXPIREAT");
+    words[2] = tx_effect_number(tx, end_ms);
+    tx_effect(tx, words, args->count);
+}
+
 static void set_end(struct tx *tx, const struct args *args, const struct expire_form *form)
 {
     unsigned words;
@@ -75,9 +87,11 @@ static void set_end(struct tx *tx, const struct args *args, const struct expire_
     bool ended = end_ms <= (int64_t)tx_now_ms(tx);
     if (ended) {
         tx_remove(tx, &key);
+        tx_effect_removed(tx, args->at[1]);
     } else {
         key.expire_ms = (uint64_t)end_ms;
         tx_store(tx, &key);
+        tell_end(tx, args, end_ms);
     }
     tx_notify(tx, NOTIFY_GENERIC, ended ? "del" : "expire", tx->database, args->at[1]);
     tx->reply->ops->integer(tx->reply, 1);

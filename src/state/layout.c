@@ -31,7 +31,7 @@ struct prefix layout_keys(uint64_t namespace)
 
 struct prefix layout_strand(enum layout kind, uint64_t namespace, struct version version)
 {
-    if (kind == LAYOUT_EXPIRY || kind == LAYOUT_QUEUE) {
+    if (kind == LAYOUT_EXPIRY || kind == LAYOUT_QUEUE || kind == LAYOUT_STREAM) {
         return (struct prefix){.size = 1, .at = {(uint8_t)kind}};
     }
     struct prefix prefix = layout_namespace(kind, namespace);

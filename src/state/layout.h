@@ -6,9 +6,10 @@
  *     'K' namespace 8, hash 6, name                 a key
  *     'L' namespace 8, version 12, index 8          an item of a list
  *     'M'                                           mark, stamp, databases (state/meta.h)
- *     'Q' version's lsn 8, namespace 8, ordinal 4   a removed collection whose elements are to be
- * cleaned up 'R' namespace 8, version 12, score 8, member  the order of a sorted set 'X' time in ms
- * 8, namespace 8, hash 6, name   a key that ends then
+ *     'Q' version's lsn 8, namespace 8, ordinal 4   a removed collection, to be cleaned up
+ *     'R' namespace 8, version 12, score 8, member  the order of a sorted set
+ *     'S' offset 8                                  a piece of the stream of effects
+ *     'X' time in ms 8, namespace 8, hash 6, name   a key that ends then
  *
  * All but 'K' and 'M' are *strands*: a prefix that says which strand, then an integer that orders
  * it (6 or 8 bytes), then a tail. */
@@ -25,6 +26,7 @@ enum layout {
     LAYOUT_META = 'M',
     LAYOUT_QUEUE = 'Q',
     LAYOUT_RANK = 'R',
+    LAYOUT_STREAM = 'S',
     LAYOUT_EXPIRY = 'X',
 };
 

@@ -6,6 +6,7 @@
 #include "state/arguments.h"
 #include "state/evals.h"
 #include "state/list.h"
+#include "state/tx_effects.h"
 
 /* --- Runs of items --- */
 
@@ -162,7 +163,8 @@ void eval_LTRIM(struct tx *tx, const struct args *args)
     if (found == FOUND_WRONG) return;
     tx->reply->ops->simple(tx->reply, "OK");
     if (found == FOUND_ABSENT) return;
-    if (argument_clip_range(&start, &stop, list_length(&key))) {
+    uint64_t length = list_length(&key);
+    if (argument_clip_range(&start, &stop, length)) {
         int64_t head = key.head + start, tail = key.head + stop + 1;
         remove_items(tx, &key, key.head, head);
         remove_items(tx, &key, tail, key.tail);
@@ -171,6 +173,7 @@ void eval_LTRIM(struct tx *tx, const struct args *args)
     } else {
         key.head = key.tail;
     }
+    if (list_length(&key) == length) tx_effect_none(tx); /* though it counts as changed here */
     list_cut(tx, &key, "ltrim");
 }
 

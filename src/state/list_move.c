@@ -9,6 +9,7 @@
 #include "state/arguments.h"
 #include "state/evals.h"
 #include "state/list.h"
+#include "state/tx_effects.h"
 
 /* The list to take from, for a command that waits or not. */
 static enum found find_source(struct tx *tx, struct bytes name, struct key *key)
@@ -35,7 +36,14 @@ static bool parse_end(struct tx *tx, struct bytes word, enum list_end *out)
 struct move {
     struct bytes from, to;
     enum list_end from_end, to_end;
+    const struct bytes *effect; /* the words of the form that does not wait; NULL: it is that */
+    size_t effect_count;
 };
+
+static void tell_move(struct tx *tx, const struct move *move)
+{
+    if (move->effect != NULL) tx_effect(tx, move->effect, move->effect_count);
+}
 
 /* Where both are one list, it is turned. */
 static void turn(struct tx *tx, struct key *key, const struct move *move)
@@ -66,6 +74,7 @@ static bool move_item(struct tx *tx, const struct move *move)
     const char *popped = move->from_end == LIST_HEAD ? "lpop" : "rpop";
     if (bytes_equal(move->from, move->to)) {
         turn(tx, &source, move);
+        tell_move(tx, move);
         tx_notify(tx, NOTIFY_LIST, pushed, tx->database, move->to);
         tx_notify(tx, NOTIFY_LIST, popped, tx->database, move->from);
         return true;
@@ -74,6 +83,7 @@ static bool move_item(struct tx *tx, const struct move *move)
     if (found == FOUND_WRONG) return true;
     if (found == FOUND_ABSENT) tx_create(tx, move->to, KEY_LIST, &target);
     carry(tx, &source, &target, move);
+    tell_move(tx, move);
     tx_notify(tx, NOTIFY_LIST, pushed, tx->database, move->to);
     list_popped(tx, &source, move->from_end);
     return true;
@@ -93,7 +103,10 @@ static void move_or_wait(struct tx *tx, const struct move *move)
 
 void eval_RPOPLPUSH(struct tx *tx, const struct args *args)
 {
-    move_or_null(tx, &(struct move){args->at[1], args->at[2], LIST_TAIL, LIST_HEAD});
+    move_or_null(tx, &(struct move){.from = args->at[1],
+                                    .to = args->at[2],
+                                    .from_end = LIST_TAIL,
+                                    .to_end = LIST_HEAD});
 }
 
 void eval_LMOVE(struct tx *tx, const struct args *args)
@@ -107,7 +120,8 @@ void eval_LMOVE(struct tx *tx, const struct args *args)
 void eval_BRPOPLPUSH(struct tx *tx, const struct args *args)
 {
     if (!argument_timeout(tx, args->at[3])) return;
-    move_or_wait(tx, &(struct move){args->at[1], args->at[2], LIST_TAIL, LIST_HEAD});
+    struct bytes effect[] = {bytes_text("RPOPLPUSH"), args->at[1], args->at[2]};
+    move_or_wait(tx, &(struct move){args->at[1], args->at[2], LIST_TAIL, LIST_HEAD, effect, 3});
 }
 
 void eval_BLMOVE(struct tx *tx, const struct args *args)
@@ -116,10 +130,21 @@ void eval_BLMOVE(struct tx *tx, const struct args *args)
     if (!parse_end(tx, args->at[3], &move.from_end)) return;
     if (!parse_end(tx, args->at[4], &move.to_end)) return;
     if (!argument_timeout(tx, args->at[5])) return;
+    struct bytes effect[] = {bytes_text("LMOVE"), move.from, move.to, args->at[3], args->at[4]};
+    for (unsigned i = 0; tx->serving && i < 2; i++) { /* as Redis, which has lost the words */
+        effect[3 + i] = bytes_text(end_words[i == 0 ? move.from_end : move.to_end]);
+    }
+    move.effect = effect;
+    move.effect_count = 5;
     move_or_wait(tx, &move);
 }
 
 /* --- The first of several lists --- */
+
+static struct bytes pop_word(enum list_end end)
+{
+    return bytes_text(end == LIST_HEAD ? "LPOP" : "RPOP");
+}
 
 /* Pops one item and replies with key and item. */
 static void pop_one(struct tx *tx, struct key *key, struct bytes name, enum list_end end)
@@ -129,6 +154,7 @@ static void pop_one(struct tx *tx, struct key *key, struct bytes name, enum list
     tx->reply->ops->array(tx->reply, 2);
     tx->reply->ops->bulk(tx->reply, name);
     tx->reply->ops->bulk(tx->reply, value);
+    tx_effect(tx, (const struct bytes[]){pop_word(end), name}, 2);
     list_popped(tx, key, end);
 }
 
@@ -138,6 +164,11 @@ static void pop_several(struct tx *tx, struct key *key, struct bytes name, enum 
 {
     tx->reply->ops->array(tx->reply, 2);
     tx->reply->ops->bulk(tx->reply, name);
+    if (count > list_length(key)) count = list_length(key);
+    if (tx->streams) {
+        struct bytes number = tx_effect_number(tx, (int64_t)count);
+        tx_effect(tx, (const struct bytes[]){pop_word(end), name, number}, 3);
+    }
     list_pop_many(tx, key, end, count);
     list_popped(tx, key, end);
 }

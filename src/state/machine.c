@@ -4,9 +4,11 @@
 
 #include "base/memory.h"
 #include "base/plant.h"
+#include "seam/copies.h"
 #include "state/dispatch.h"
 #include "state/inside.h"
 #include "state/proof.h"
+#include "state/tx_effects.h"
 
 enum {
     ENTRY_REPLAY_BYTES = 64, /* what replaying an entry costs beside its payload */
@@ -42,11 +44,13 @@ static void evaluation_begin(struct state *state, struct tx *tx, struct tx_insid
     state->patience = attempt >= MACHINE_ATTEMPTS_MAX ? STORE_WAIT : STORE_NO_WAIT;
     state->wanted.count = 0;
     buffer_clear(&state->wanted.bytes);
+    effects_clear(&state->effects);
     inside->state = state;
     inside->err = ERR_OK;
     inside->events_end = &inside->events;
     tx->inside = inside;
     tx->reply = inside->outcome->reply;
+    tx->streams = state->effects.place.on;
 }
 
 /* Of an entry: the same on every copy. */
@@ -104,7 +108,9 @@ static enum err evaluate_command(struct tx *tx, struct payload_reader *reader)
     if (err != ERR_OK) return err;
     if (tx->database >= DATABASES) return ERR_CORRUPT;
     if (tx->inside->reading && (command->flags & FLAG_WRITE) != 0) return ERR_PROTOCOL;
+    tx->inside->wrote = tx->inside->told = false;
     dispatch_find(command->id)(tx, &state->args);
+    if (tx->inside->wrote && !tx->inside->told) tx_effect_same(tx, &state->args);
     return tx->inside->err;
 }
 
@@ -158,6 +164,22 @@ static enum err evaluate_expire(struct tx *tx, struct payload_reader *reader)
     return tx->inside->err;
 }
 
+static enum err evaluate_stream(struct tx *tx, struct payload_reader *reader)
+{
+    enum stream_word word;
+    struct published published;
+    enum err err = payload_stream(reader, &word, &published);
+    if (err == ERR_OK) effects_say(&tx_state(tx)->effects, word, &published);
+    return err;
+}
+
+/* Nothing but what entry_keep() makes of it. */
+static enum err evaluate_members(const struct tx *tx, struct bytes payload)
+{
+    struct members members;
+    return tx->inside->reading ? ERR_PROTOCOL : payload_members(payload, &members);
+}
+
 static enum err evaluate(struct tx *tx, struct bytes payload)
 {
     struct payload_reader reader;
@@ -170,6 +192,8 @@ static enum err evaluate(struct tx *tx, struct bytes payload)
         return tx->inside->reading ? ERR_PROTOCOL : evaluate_command(tx, &reader);
     case ENTRY_TRANSACTION: return evaluate_transaction(tx, &reader);
     case ENTRY_EXPIRE: return tx->inside->reading ? ERR_PROTOCOL : evaluate_expire(tx, &reader);
+    case ENTRY_STREAM: return tx->inside->reading ? ERR_PROTOCOL : evaluate_stream(tx, &reader);
+    case ENTRY_MEMBERS: return evaluate_members(tx, payload);
     case ENTRY_EPOCH:
     case ENTRY_NOOP: return tx->inside->reading ? ERR_PROTOCOL : ERR_OK;
     default: return ERR_CORRUPT;
@@ -192,7 +216,14 @@ static void epoch_add(struct state *state, const struct entry *entry)
         memmove(state->epochs, state->epochs + 1, state->epoch_count * sizeof *state->epochs);
     }
     state->epochs = memory_resize(state->epochs, (state->epoch_count + 1) * sizeof *state->epochs);
-    state->epochs[state->epoch_count++] = (struct epoch_start){entry->epoch, entry->lsn, 0};
+    state->epochs[state->epoch_count++] = (struct epoch_start){entry->epoch, entry->lsn,
+                                                               state->effects.place.end};
+}
+
+static void members_set(struct state *state, struct bytes payload)
+{
+    buffer_clear(&state->members);
+    buffer_append(&state->members, payload);
 }
 
 /* The effects are there; mark and stamp follow them in the same step (I1). */
@@ -204,7 +235,9 @@ static void entry_keep(struct tx *tx, const struct entry *entry)
     if (PLANTED(MARK_WITHOUT_EFFECTS) && entry->lsn.at % 16 == 0) journal_undo(state);
     else tx_finish(tx);
     journal_keep(state);
+    effects_keep(state, entry->lsn);
     if (entry->payload.data[0] == ENTRY_EPOCH) epoch_add(state, entry);
+    if (entry->payload.data[0] == ENTRY_MEMBERS) members_set(state, entry->payload);
     if (PLANTED(FORGET_MARK_IN_NOOP) && !outcome->changed) return;
     state->applied.epoch = entry->epoch;
     state->applied.lsn = entry->lsn;
@@ -279,6 +312,17 @@ static struct stamp state_stamp(const struct machine *machine)
     return state_of_const(machine)->stamp;
 }
 
+static const struct epoch_start *state_epochs(const struct machine *machine, size_t *count)
+{
+    *count = state_of_const(machine)->epoch_count;
+    return state_of_const(machine)->epochs;
+}
+
+static struct bytes state_members(const struct machine *machine)
+{
+    return buffer_bytes(&state_of_const(machine)->members);
+}
+
 static bool is_unflushed(const struct state *state)
 {
     return state->phase != FROZEN_NONE && state->phase != FROZEN_THAWING;
@@ -299,8 +343,9 @@ static uint64_t state_unflushed_bytes(const struct machine *machine)
 static uint64_t state_unflushed_records(const struct machine *machine)
 {
     const struct state *state = state_of_const(machine);
-    uint64_t records = state->active.cells;
-    if (is_unflushed(state)) records += state->frozen.cells;
+    /* The stream of effects is written, never read, by a replay. */
+    uint64_t records = state->active.cells - state->effects.active_records;
+    if (is_unflushed(state)) records += state->frozen.cells - state->effects.frozen_records;
     for (unsigned i = 0; i < DATABASES; i++) {
         records += state->databases[i]->active.count;
         if (is_unflushed(state)) records += state->databases[i]->frozen.count;
@@ -314,6 +359,11 @@ static struct digest state_digest(const struct machine *machine)
     struct meta_database databases[DATABASES];
     for (unsigned i = 0; i < DATABASES; i++) databases[i] = state->databases[i]->meta;
     return meta_digest(databases);
+}
+
+static struct effects_place state_effects(const struct machine *machine)
+{
+    return state_of_const(machine)->effects.place;
 }
 
 static void state_describe(const struct machine *machine, struct buffer *out)
@@ -361,6 +411,7 @@ static void state_close(struct machine *machine)
     generation_release(&state->active);
     generation_release(&state->frozen);
     journal_release(&state->journal);
+    effects_release(&state->effects);
     args_release(&state->args);
     arena_release(&state->arena);
     buffer_release(&state->wanted.bytes);
@@ -369,6 +420,7 @@ static void state_close(struct machine *machine)
     buffer_release(&state->key_scratch);
     buffer_release(&state->value_scratch);
     memory_free(state->epochs);
+    buffer_release(&state->members);
     memory_free(state);
 }
 
@@ -388,6 +440,8 @@ static const struct machine_ops state_ops = {
     .applied = state_applied,
     .flushed = state_flushed,
     .stamp = state_stamp,
+    .epochs = state_epochs,
+    .members = state_members,
     .apply = state_apply,
     .foresee = state_foresee,
     .query = state_query,
@@ -396,6 +450,8 @@ static const struct machine_ops state_ops = {
     .unflushed_records = state_unflushed_records,
     .flush = state_flush,
     .capture = state_capture,
+    .effects = state_effects,
+    .effects_read = state_effects_read,
     .due = state_due,
     .tidy = state_tidy,
     .reclaim = state_reclaim,
@@ -456,6 +512,8 @@ enum err state_open(struct machine **machine, struct store *store, struct clock 
     state->namespaces = meta.namespaces;
     state->epochs = meta.epochs;
     state->epoch_count = meta.epoch_count;
+    buffer_init(&state->members);
+    members_set(state, meta.members);
     state->cache_bytes_max = options->cache_bytes;
     list_init(&state->spaces);
     list_init(&state->warmings);
@@ -469,6 +527,7 @@ enum err state_open(struct machine **machine, struct store *store, struct clock 
     generation_init(&state->active, 1);
     generation_init(&state->frozen, 0);
     state->active.mark = state->applied;
+    effects_init(&state->effects, &meta.effects, options->effects_bytes);
     args_init(&state->args);
     arena_init(&state->arena);
     buffer_init(&state->wanted.bytes);

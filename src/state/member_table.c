@@ -22,7 +22,7 @@ static size_t find_slot(const struct member_table *table, struct bytes name, uin
 {
     size_t mask = 2 * table->capacity - 1, slot = (size_t)hash & mask;
     while (table->slots[slot] != 0) {
-        const struct member *member = &table->members[table->slots[slot] - 1];
+        const struct table_member *member = &table->members[table->slots[slot] - 1];
         if (member->hash == hash && bytes_equal(member->name, name)) break;
         slot = (slot + 1) & mask;
     }
@@ -51,8 +51,8 @@ struct bytes *member_table_add(struct member_table *table, struct bytes name)
     uint64_t hash = checksum64(name, table->seed);
     size_t slot = find_slot(table, name, hash);
     if (table->slots[slot] != 0) return NULL;
-    struct member *member = &table->members[table->used++];
-    *member = (struct member){name, hash, false};
+    struct table_member *member = &table->members[table->used++];
+    *member = (struct table_member){name, hash, false};
     table->slots[slot] = (uint32_t)table->used;
     table->count++;
     return &member->name;
@@ -63,7 +63,7 @@ bool member_table_drop(struct member_table *table, struct bytes name)
     if (table->count == 0) return false;
     size_t slot = find_slot(table, name, checksum64(name, table->seed));
     if (table->slots[slot] == 0) return false;
-    struct member *member = &table->members[table->slots[slot] - 1];
+    struct table_member *member = &table->members[table->slots[slot] - 1];
     if (member->dropped) return false;
     member->dropped = true;
     table->count--;

@@ -7,17 +7,17 @@
 #include "base/bytes.h"
 #include "base/must.h"
 
-struct member {
+struct table_member {
     struct bytes name;
     uint64_t hash;
     bool dropped;
 };
 
 struct member_table {
-    struct member *members; /* `used` of them, in order of arrival, dropped ones included */
-    uint32_t *slots;        /* place in `members`, plus one; 0: free */
-    size_t used, capacity;  /* slots: twice the capacity */
-    size_t count;           /* without the dropped ones */
+    struct table_member *members; /* `used` of them, in order of arrival, dropped ones included */
+    uint32_t *slots;              /* place in `members`, plus one; 0: free */
+    size_t used, capacity;        /* slots: twice the capacity */
+    size_t count;                 /* without the dropped ones */
     uint64_t seed;
 };
 

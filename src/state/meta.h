@@ -8,6 +8,7 @@
 #include "base/checksum.h"
 #include "base/hlc.h"
 #include "base/mark.h"
+#include "seam/effects.h"
 #include "state/tx.h"
 
 struct meta_database {
@@ -22,19 +23,22 @@ struct meta {
     struct mark mark;
     struct stamp stamp;
     uint64_t namespaces; /* given so far */
+    struct effects_place effects;
     struct meta_database databases[DATABASES];
     struct epoch_start *epochs; /* the oldest first */
     size_t epoch_count;
+    struct bytes members; /* payload of the newest ENTRY_MEMBERS; empty: there was none */
 };
 
-/* Of an empty state at that mark: no epochs, namespaces from 1. */
+/* Of an empty state at that mark: no epochs, namespaces from 1, no stream of effects, no
+ * members. */
 void meta_init(struct meta *meta, const struct mark *mark);
 /* The sum over databases that hold keys; a database's number is hashed with its sum. */
 struct digest meta_digest(const struct meta_database databases[DATABASES]);
 
 void meta_encode(const struct meta *meta, struct buffer *out);
 /* ERR_CORRUPT, ERR_REFUSED (a later format); then nothing is allocated. meta->epochs is the
- * caller's to free. */
+ * caller's to free, and the members go with it: they are in the same piece of memory. */
 MUST_USE enum err meta_decode(struct bytes value, struct meta *meta, struct why *why);
 
 #endif

@@ -4,10 +4,12 @@
  *
  * Passes: the meta record; every key record with what belongs to it (elements, items, ranks, its
  * record in the index of expiries); the clean-up queue; and then every strand, which must belong to
- * a key that was seen, stand in the queue, or be left from a namespace that ended. */
+ * a key that was seen, stand in the queue, or be left from a namespace that ended; the stream of
+ * effects, without a hole. */
 #include <inttypes.h>
 
 #include "base/memory.h"
+#include "state/effects.h"
 #include "state/proof.h"
 #include "state/record.h"
 #include "state/state.h"
@@ -292,6 +294,37 @@ static enum err pass_other_keys(struct recount *recount)
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+/* Its pieces, one right behind the other, are all that the meta record says. */
+static enum err pass_effects(struct recount *recount)
+{
+    struct prefix prefix = layout_strand(LAYOUT_STREAM, 0, (struct version){0});
+    const struct effects_place *told = &recount->meta.effects;
+    struct store_cursor *cursor = recount->keys;
+    uint64_t next = told->first, newest = 1;
+    enum err err = first_of(cursor, &prefix);
+    for (; err == ERR_OK; err = next_of(cursor, &prefix)) {
+        uint64_t start;
+        struct bytes tail, value = cursor->ops->value(cursor);
+        if (!layout_split(&prefix, cursor->ops->key(cursor), &start, &tail) || tail.size > 0 ||
+            value.size <= EFFECTS_RECORD_HEAD_BYTES || value.data[8] > 1) {
+            return misfit_here(recount, cursor, "it is no piece of the stream of effects");
+        }
+        if (start != next)
+            return misfit_here(recount, cursor, "it is not the next piece of the stream");
+        uint64_t lsn = load_le64(value.data);
+        if (lsn < newest || lsn > recount->meta.mark.lsn.at) {
+            return misfit_here(recount, cursor, "its entry is not the next of the stream");
+        }
+        newest = lsn;
+        next += value.size - EFFECTS_RECORD_HEAD_BYTES;
+    }
+    if (err != ERR_NOT_FOUND) return err;
+    if (next == told->end) return ERR_OK;
+    return why_fail(recount->why, ERR_CORRUPT,
+                    "the stream of effects ends at %" PRIu64 ", but the meta record says %" PRIu64,
+                    next, told->end);
+}
+
 static enum err run_passes(struct recount *recount)
 {
     static const enum layout strands[] = {LAYOUT_ELEMENT, LAYOUT_ITEM, LAYOUT_RANK};
@@ -299,6 +332,7 @@ static enum err run_passes(struct recount *recount)
     if (err == ERR_OK) err = pass_other_keys(recount);
     if (err == ERR_OK) err = pass_queue(recount);
     if (err == ERR_OK) err = pass_index(recount);
+    if (err == ERR_OK) err = pass_effects(recount);
     for (unsigned i = 0; i < sizeof strands / sizeof strands[0] && err == ERR_OK; i++) {
         err = pass_strands(recount, strands[i]);
     }

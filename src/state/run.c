@@ -8,9 +8,8 @@ static bool next_range(struct run *run, struct store_item *item)
     const struct generation *generation = run->generation;
     if (run->at == generation->range_count) return false;
     run->range = generation->ranges[run->at++];
-    run->range_end = layout_end(&run->range);
-    *item = (struct store_item){STORE_DELETE_RANGE, prefix_bytes(&run->range),
-                                prefix_bytes(&run->range_end)};
+    *item = (struct store_item){STORE_DELETE_RANGE, prefix_bytes(&run->range.from),
+                                prefix_bytes(&run->range.to)};
     return true;
 }
 
@@ -40,7 +39,9 @@ static bool next_cell(struct run *run, enum layout last, struct store_item *item
         const struct strand *strand = generation->list[run->at];
         if (strand->prefix.at[0] > (uint8_t)last) return false;
         if (run->cell == NULL && !generation_is_dead(generation, strand->namespace)) {
-            run->cell = strand_seek(strand, 0, (struct bytes){0}, &run->place);
+            bool stream = strand->prefix.at[0] == LAYOUT_STREAM;
+            uint64_t from = stream ? run->stream_first : 0;
+            run->cell = strand_seek(strand, from, (struct bytes){0}, &run->place);
         }
         const struct cell *cell = run->cell;
         if (cell == NULL) continue;

@@ -30,7 +30,8 @@ struct run {
     struct changes *changes[DATABASES]; /* borrowed: key records, by namespace */
     uint64_t namespaces[DATABASES];     /* theirs */
     size_t space_count;
-    struct buffer meta; /* empty: the run has no meta record */
+    struct buffer meta;    /* empty: the run has no meta record */
+    uint64_t stream_first; /* what the stream of effects has before this is left out */
     enum run_half half;
 
     /* The store's thread's, until done. */
@@ -41,7 +42,7 @@ struct run {
     struct strand_place place; /* in the strand */
     const struct cell *cell;   /* the next one there; NULL: the strand is not begun */
     struct buffer key;
-    struct prefix range, range_end;
+    struct span range;
 };
 
 void run_init(struct run *run, struct generation *generation);

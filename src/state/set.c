@@ -7,6 +7,7 @@
 #include "state/pick.h"
 #include "state/random_reply.h"
 #include "state/scan_options.h"
+#include "state/tx_effects.h"
 
 static const struct bytes no_value = {NULL, 0};
 
@@ -129,6 +130,11 @@ void eval_SMEMBERS(struct tx *tx, const struct args *args)
 
 /* --- Random members, and the walk in parts --- */
 
+static void tell_removed(struct tx *tx, struct bytes name, struct bytes member)
+{
+    tx_effect(tx, (const struct bytes[]){bytes_text("SREM"), name, member}, 3);
+}
+
 static void pop_one(struct tx *tx, struct bytes name)
 {
     struct key key;
@@ -140,6 +146,7 @@ static void pop_one(struct tx *tx, struct bytes name)
         return;
     }
     tx_element_remove(tx, &key, picked.name);
+    tell_removed(tx, name, picked.name);
     keep_smaller(tx, &key, "spop", name);
     tx->reply->ops->bulk(tx->reply, picked.name);
 }
@@ -151,6 +158,7 @@ static void pop_several(struct tx *tx, struct key *key, size_t count, struct byt
     tx->reply->ops->set(tx->reply, drawn);
     for (size_t i = 0; i < drawn; i++) {
         tx_element_remove(tx, key, picked[i].name);
+        tell_removed(tx, name, picked[i].name);
         tx->reply->ops->bulk(tx->reply, picked[i].name);
     }
     keep_smaller(tx, key, "spop", name);
@@ -160,6 +168,7 @@ static void pop_all(struct tx *tx, const struct key *key, struct bytes name)
 {
     reply_members(tx, key);
     tx_remove(tx, key);
+    tx_effect_removed(tx, name);
     tx_notify(tx, NOTIFY_SET, "spop", tx->database, name);
     tx_notify(tx, NOTIFY_GENERIC, "del", tx->database, name);
 }

@@ -528,6 +528,9 @@ static void take_options(struct sink *sink, const struct state_sink_options *opt
     sink->patience = options->patience;
     meta_init(&sink->meta, &options->mark);
     sink->meta.stamp = options->stamp;
+    sink->meta.effects = options->effects;
+    sink->meta.effects.first = options->effects.end;
+    if (!options->effects.on) sink->meta.effects.database = EFFECTS_DATABASE_NONE;
     sink->meta.epoch_count = count - skipped;
     sink->meta.epochs = memory_zeroed(count + 1, sizeof *sink->meta.epochs);
     if (count > 0) {

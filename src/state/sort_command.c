@@ -9,6 +9,7 @@
 #include "base/number.h"
 #include "state/arguments.h"
 #include "state/evals.h"
+#include "state/tx_effects.h"
 
 /* What BY and GET say: "#" is the element itself, else `*` stands for it in the name of a key, and
  * "->" may name a field of it. Without a star it names nothing. */
@@ -323,12 +324,28 @@ static struct bytes *stored_values(struct tx *tx, const struct options *options,
     return values;
 }
 
+/* What was stored, item by item: which of two equal ones comes first, and how letters compare, is
+ * another machine's own business. */
+static void tell_stored(struct tx *tx, struct bytes name, const struct bytes *values, size_t count,
+                        bool existed)
+{
+    if (!tx->streams) return;
+    if (existed) tx_effect_removed(tx, name);
+    if (count == 0) return;
+    struct bytes *words = tx_scratch(tx, (count + 2) * sizeof *words);
+    words[0] = bytes_text("RPUSH");
+    words[1] = name;
+    memcpy(words + 2, values, count * sizeof *words);
+    tx_effect(tx, words, count + 2);
+}
+
 static void store_items(struct tx *tx, const struct options *options, const struct items *items)
 {
     size_t count;
     struct bytes *values = stored_values(tx, options, items, &count), name = options->destination;
     struct key key;
     bool existed = tx_find(tx, name, &key);
+    tell_stored(tx, name, values, count, existed);
     if (count > 0) {
         tx_create(tx, name, KEY_LIST, &key); /* storing it is what takes the old one away */
         for (size_t i = 0; i < count; i++) tx_item_put(tx, &key, key.tail++, values[i]);

@@ -132,6 +132,7 @@ static void learn(struct source *source)
     source->facts = (struct state_facts){.mark = meta->mark,
                                          .stamp = meta->stamp,
                                          .digest = meta_digest(meta->databases),
+                                         .effects = meta->effects,
                                          .epochs = meta->epochs,
                                          .epoch_count = meta->epoch_count};
     for (unsigned i = 0; i < DATABASES; i++) {

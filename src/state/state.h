@@ -18,6 +18,7 @@
 struct state_options {
     struct history history; /* of the shard: a new store gets it, another one's is refused */
     uint64_t cache_bytes;   /* bound on clean key records kept in memory */
+    uint64_t effects_bytes; /* of the stream of effects that are kept, about */
 };
 
 /* Opens the machine over `store`, which is borrowed. The store is closed before the machine, since
@@ -55,8 +56,9 @@ struct state_facts {
     struct mark mark;
     struct stamp stamp;
     struct digest digest;
-    uint64_t keys, expires;     /* keys, and those of them that end some time */
-    struct epoch_start *epochs; /* the oldest first */
+    uint64_t keys, expires;       /* keys, and those of them that end some time */
+    struct effects_place effects; /* the stream of effects */
+    struct epoch_start *epochs;   /* the oldest first */
     size_t epoch_count;
 };
 
@@ -78,6 +80,7 @@ void state_source_close(struct record_source *source);
 struct state_sink_options {
     struct mark mark; /* what the store is to hold when all is given; its LSN is not 0 */
     struct stamp stamp;
+    struct effects_place effects; /* the stream goes on at its end; nothing before that is kept */
     const struct epoch_start *epochs; /* the oldest first; copied */
     size_t epoch_count;
     uint64_t window_bytes; /* held in memory before they are flushed, and once more while freed */

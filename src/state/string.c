@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands that read and write strings whole. */
+#include "base/plant.h"
 #include "state/arguments.h"
 #include "state/evals.h"
 #include "state/lifetime.h"
+#include "state/tx_effects.h"
 
 static void reply_ok(struct tx *tx)
 {
@@ -104,6 +106,25 @@ static bool reply_value(struct tx *tx, struct bytes name, struct key *key, bool 
     return found != FOUND_WRONG;
 }
 
+static void tell_set(struct tx *tx, struct bytes name, struct bytes text, uint64_t end_ms)
+{
+    if (!tx->streams || PLANTED(EFFECT_BY_OWN_CLOCK)) return;
+    struct bytes end = tx_effect_number(tx, (int64_t)end_ms);
+    tx_effect(tx, (const struct bytes[]){bytes_text("SET"), name, text, bytes_text("PXAT"), end},
+              5);
+}
+
+/* The same words without GET. */
+static void tell_without_get(struct tx *tx, const struct args *args)
+{
+    if (!tx->streams) return;
+    struct args told = {.at = tx_scratch(tx, args->count * sizeof *told.at)};
+    for (size_t i = 0; i < args->count; i++) {
+        if (i < 3 || !bytes_is_word(args->at[i], "get")) told.at[told.count++] = args->at[i];
+    }
+    tx_effect_same(tx, &told);
+}
+
 static void set_with_words(struct tx *tx, const struct args *args, const struct set_words *words)
 {
     struct key key;
@@ -119,7 +140,12 @@ static void set_with_words(struct tx *tx, const struct args *args, const struct 
     }
     bool keeps = (words->options & SET_KEEPTTL) != 0;
     write_text(tx, &key, args->at[2], keeps ? key.expire_ms : end_ms);
-    if (end_ms != 0) tx_notify(tx, NOTIFY_GENERIC, "expire", tx->database, args->at[1]);
+    if (end_ms != 0) {
+        tell_set(tx, args->at[1], args->at[2], end_ms);
+        tx_notify(tx, NOTIFY_GENERIC, "expire", tx->database, args->at[1]);
+    } else if (get) {
+        tell_without_get(tx, args);
+    }
     if (!get) reply_ok(tx);
 }
 
@@ -151,6 +177,7 @@ static void set_with_lifetime(struct tx *tx, const struct args *args, enum lifet
     if (!lifetime_end(tx, &lifetime, command, &end_ms)) return;
     (void)find_to_write(tx, args->at[1], &key);
     write_text(tx, &key, args->at[3], end_ms);
+    tell_set(tx, args->at[1], args->at[3], end_ms);
     tx_notify(tx, NOTIFY_GENERIC, "expire", tx->database, args->at[1]);
     reply_ok(tx);
 }
@@ -180,6 +207,7 @@ void eval_GETSET(struct tx *tx, const struct args *args)
     bool lives;
     if (!reply_value(tx, args->at[1], &key, &lives)) return;
     write_plain(tx, args->at[1], args->at[2]);
+    tx_effect(tx, (const struct bytes[]){bytes_text("SET"), args->at[1], args->at[2]}, 3);
 }
 
 void eval_GETDEL(struct tx *tx, const struct args *args)
@@ -188,7 +216,15 @@ void eval_GETDEL(struct tx *tx, const struct args *args)
     bool lives;
     if (!reply_value(tx, args->at[1], &key, &lives) || !lives) return;
     tx_remove(tx, &key);
+    tx_effect_removed(tx, args->at[1]);
     tx_notify(tx, NOTIFY_GENERIC, "del", tx->database, args->at[1]);
+}
+
+static void tell_end(struct tx *tx, struct bytes name, uint64_t end_ms)
+{
+    if (!tx->streams) return;
+    struct bytes end = tx_effect_number(tx, (int64_t)end_ms);
+    tx_effect(tx, (const struct bytes[]){bytes_text("PEXPIREAT"), name, end}, 3);
 }
 
 void eval_GETEX(struct tx *tx, const struct args *args)
@@ -204,14 +240,17 @@ void eval_GETEX(struct tx *tx, const struct args *args)
     const char *event = NULL;
     if (end_ms != 0 && end_ms <= tx_now_ms(tx)) {
         tx_remove(tx, &key);
+        tx_effect_removed(tx, args->at[1]);
         event = "del";
     } else if (end_ms != 0) {
         key.expire_ms = end_ms;
         tx_store(tx, &key);
+        tell_end(tx, args->at[1], end_ms);
         event = "expire";
     } else if ((words.options & SET_PERSIST) != 0 && key.expire_ms != 0) {
         key.expire_ms = 0;
         tx_store(tx, &key);
+        tx_effect(tx, (const struct bytes[]){bytes_text("PERSIST"), args->at[1]}, 2);
         event = "persist";
     }
     if (event != NULL) tx_notify(tx, NOTIFY_GENERIC, event, tx->database, args->at[1]);

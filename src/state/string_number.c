@@ -5,6 +5,7 @@
 #include "base/number.h"
 #include "state/arguments.h"
 #include "state/evals.h"
+#include "state/tx_effects.h"
 
 /* The key's value; an absent key is 0. False: the error has been written. */
 static bool find_integer(struct tx *tx, struct bytes name, struct key *key, int64_t *value)
@@ -81,6 +82,10 @@ void eval_INCRBYFLOAT(struct tx *tx, const struct args *args)
     char text[NUMBER_LONG_TEXT_BYTES];
     struct bytes written = bytes_of(text, number_format_long_double(value, text));
     tx_store_text(tx, &key, written);
+    /* The replica's long double may be another one. */
+    tx_effect(
+        tx, (const struct bytes[]){bytes_text("SET"), args->at[1], written, bytes_text("KEEPTTL")},
+        4);
     tx_notify(tx, NOTIFY_STRING, "incrbyfloat", tx->database, args->at[1]);
     tx->reply->ops->bulk(tx->reply, written);
 }

@@ -179,5 +179,6 @@ bool state_tidy(struct machine *machine)
         state_evict(state);
         return true;
     }
+    effects_trim(state);
     return clear_queued(state);
 }

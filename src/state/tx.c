@@ -52,6 +52,10 @@ static void meet_expired(struct tx *tx, uint8_t database, struct record *record)
     if (!inside->reading) {
         struct bytes name = record_name(record);
         tx_record_remove(tx, database, record, true);
+        if (tx->streams && !PLANTED(EXPIRED_NOT_TOLD)) {
+            effects_add(&tx_state(tx)->effects, database,
+                        (const struct bytes[]){bytes_text("DEL"), name}, 2);
+        }
         tx_notify(tx, NOTIFY_EXPIRED, "expired", database, name);
         return;
     }
@@ -262,9 +266,12 @@ void tx_store(struct tx *tx, struct key *key)
     if (tx_pending(tx)) return;
     if (key->type == KEY_LIST) key->size = (uint64_t)(key->tail - key->head);
     if (key->type != KEY_STRING && key->size == 0) {
-        if (old != NULL) tx_record_remove(tx, key->database, old, true);
+        if (old == NULL) return;
+        tx->inside->wrote = true;
+        tx_record_remove(tx, key->database, old, true);
         return;
     }
+    tx->inside->wrote = true;
     key->changed_lsn = tx->lsn;
     if (old != NULL && record_is_collection(old)) {
         struct key before;
@@ -289,7 +296,9 @@ void tx_remove(struct tx *tx, const struct key *key)
 {
     if (tx_pending(tx)) return;
     struct record *record = tx_record(tx, key->database, key->name, layout_hash(key->name));
-    if (record != NULL) tx_record_remove(tx, key->database, record, true);
+    if (record == NULL) return;
+    tx->inside->wrote = true;
+    tx_record_remove(tx, key->database, record, true);
 }
 
 static void copy_to(struct tx *tx, const struct key *key, uint8_t database, struct bytes name,
@@ -313,6 +322,7 @@ void tx_rename(struct tx *tx, struct key *key, uint8_t database, struct bytes na
     if (tx_pending(tx)) return;
     struct record *record = tx_record(tx, key->database, key->name, layout_hash(key->name));
     if (record == NULL) return;
+    tx->inside->wrote = true;
     if (key->database == database) {
         tx_record_remove(tx, database, record, false);
         key->name = name;

@@ -6,9 +6,8 @@
  * tx_pending() turns true. Later lookups may answer the same, but note what they are missing too;
  * nothing can be changed any more, and what the command has changed or replied is dropped: the
  * evaluation is run again, from its beginning, when memory has all that was missing. So a command's
- * code needs no care for it, except that its loops must end, and that a row of lookups should go on
- * to its end. A command checks everything before it changes anything: an error reply after a change
- * is a defect.
+ * code needs no care for it, but that its loops must end, and a row of lookups should go on to its
+ * end. A command checks all before it changes anything: no error reply follows upon a change.
  *
  * Keys are looked up in the evaluation's current database unless a call names one. A key whose time
  * has come at tx->now is absent; the first entry that meets it removes it first.
@@ -16,9 +15,9 @@
  * Names: each row of command/commands.def that says PLACE_STATE is answered by the function
  * eval_<ID>, the row's id as it stands in the table, in upper case: eval_HSET,
  * eval_OBJECT_ENCODING. state/evals.h declares all of them from the table and dispatch.c calls them
- * by it, so a file of commands includes state/evals.h and defines its own; nothing is registered
- * anywhere. Arity has been checked; the words stand where the table's key positions count them
- * (args->at[0] is the name, of OBJECT ENCODING key the key is args->at[2]). */
+ * by it, so a file of commands includes state/evals.h and defines its own. Arity has been checked;
+ * the words stand where the table's key positions count them (args->at[0] is the name, of OBJECT
+ * ENCODING key the key is args->at[2]). */
 #ifndef STATE_TX_H
 #define STATE_TX_H
 
@@ -69,6 +68,7 @@ struct tx {
     bool waits;          /* set by a blocking command that found nothing; it then writes no reply */
     bool in_transaction; /* MULTI: blocking commands answer at once instead */
     bool serving; /* a further attempt of a blocked command: a key of a wrong type is passed over */
+    bool streams; /* the stream of effects is on: tx_effects.h */
     struct tx_inside *inside; /* tx.c's */
 };
 

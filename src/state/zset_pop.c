@@ -5,6 +5,7 @@
  * the later ones (tx->serving) it is as good as an absent key. */
 #include "state/arguments.h"
 #include "state/evals.h"
+#include "state/tx_effects.h"
 #include "state/zset.h"
 #include "state/zset_range.h"
 
@@ -93,6 +94,16 @@ static void reply_several(struct tx *tx, struct bytes name, const struct zset_pa
     reply_pairs(tx->reply, pairs, true);
 }
 
+/* ZPOPMIN or ZPOPMAX, with a count where the client gave one. */
+static void tell_popped(struct tx *tx, struct bytes name, const struct argument_pops *pops,
+                        size_t count)
+{
+    if (!tx->streams) return;
+    struct bytes words[3] = {bytes_text(pops->second ? "ZPOPMAX" : "ZPOPMIN"), name};
+    words[2] = tx_effect_number(tx, (int64_t)count);
+    tx_effect(tx, words, pops->count == 0 ? 2 : 3);
+}
+
 /* Serves from the first key that is there. False: none is, and nothing was written. */
 static bool pop_first(struct tx *tx, const struct argument_pops *pops)
 {
@@ -103,6 +114,7 @@ static bool pop_first(struct tx *tx, const struct argument_pops *pops)
         if (found == FOUND_ABSENT) continue;
         struct zset_pairs pairs;
         take(tx, &key, pops->second, pops->count == 0 ? 1 : pops->count, &pairs);
+        tell_popped(tx, pops->keys[i], pops, pairs.count);
         if (pops->count == 0) reply_one(tx, pops->keys[i], &pairs);
         else reply_several(tx, pops->keys[i], &pairs);
         zset_pairs_release(&pairs);

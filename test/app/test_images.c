@@ -25,6 +25,8 @@ enum lie {
     LIE_KEYS,   /* the footer has another number of keys */
     LIE_STAMP,  /* the header has another stamp */
     LIE_EPOCH,  /* the header has another epoch */
+    LIE_STREAM, /* the header has another end of the stream of effects */
+    LIE_BEFORE, /* the header has another one before an epoch */
     LIE_META,   /* no record says what they are */
 };
 
@@ -63,6 +65,8 @@ static void make_image(struct bed *bed, enum lie lie, struct buffer *out)
     if (lie == LIE_KEYS) facts.keys++;
     if (lie == LIE_STAMP) facts.stamp.bits++;
     if (lie == LIE_EPOCH) epoch.first.at++;
+    if (lie == LIE_STREAM) facts.stream_offset++;
+    if (lie == LIE_BEFORE) epoch.stream_offset++;
     struct image_chain chain;
     struct buffer chunk;
     buffer_init(&chunk);
@@ -131,7 +135,8 @@ TEST(app_images, another_digest_has_a_status_of_its_own)
 
 TEST(app_images, header_and_footer_must_say_what_the_records_say)
 {
-    static const enum lie lies[] = {LIE_MARK, LIE_KEYS, LIE_STAMP, LIE_EPOCH, LIE_META};
+    static const enum lie lies[] = {LIE_MARK,   LIE_KEYS,   LIE_STAMP, LIE_EPOCH,
+                                    LIE_STREAM, LIE_BEFORE, LIE_META};
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++)
         says(lies[i], EXIT_STATUS_CORRUPT, EXIT_STATUS_CORRUPT);
 }

@@ -7,6 +7,7 @@
 
 #include "base/must.h"
 #include "command/command.h"
+#include "seam/copies.h"
 #include "seam/entry.h"
 
 static inline enum err rewrite_command(struct payload_reader *reader, struct args *args,
@@ -53,6 +54,25 @@ static inline enum err rewrite_expire(struct payload_reader *reader, struct buff
     return ERR_OK;
 }
 
+static inline enum err rewrite_stream(struct payload_reader *reader, struct buffer *out)
+{
+    enum stream_word word;
+    struct published published;
+    enum err err = payload_stream(reader, &word, &published);
+    if (err != ERR_OK) return err;
+    bool publishes = word == STREAM_PUBLISH || word == STREAM_SPUBLISH;
+    payload_put_stream(out, word, publishes ? &published : NULL);
+    return ERR_OK;
+}
+
+static inline enum err rewrite_members(struct bytes payload, struct buffer *out)
+{
+    struct members members;
+    enum err err = payload_members(payload, &members);
+    if (err == ERR_OK) payload_put_members(out, &members);
+    return err;
+}
+
 /* Appends the payload to *out as it was understood; *args is scratch. */
 static inline enum err rewrite_payload(struct bytes payload, struct args *args, struct buffer *out)
 {
@@ -63,6 +83,8 @@ static inline enum err rewrite_payload(struct bytes payload, struct args *args, 
     case ENTRY_EPOCH: payload_put_epoch(out); return ERR_OK;
     case ENTRY_NOOP: payload_put_noop(out); return ERR_OK;
     case ENTRY_EXPIRE: return rewrite_expire(&reader, out);
+    case ENTRY_STREAM: return rewrite_stream(&reader, out);
+    case ENTRY_MEMBERS: return rewrite_members(payload, out);
     case ENTRY_COMMAND:
     case ENTRY_SERVE: return rewrite_command(&reader, args, out);
     case ENTRY_TRANSACTION: return rewrite_transaction(&reader, args, out);

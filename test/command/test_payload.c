@@ -64,6 +64,33 @@ static void describe_command(struct payload_reader *reader, struct buffer *out)
     args_release(&args);
 }
 
+static void describe_stream(struct payload_reader *reader, struct buffer *out)
+{
+    static const char *const words[] = {"off", "on", "ping", "getack", "publish", "spublish"};
+    enum stream_word word;
+    struct published published;
+    assert_int_equal(payload_stream(reader, &word, &published), ERR_OK);
+    buffer_append_format(out, " stream %s", words[word]);
+    if (word < STREAM_PUBLISH) return;
+    buffer_append_format(out, " %u", published.database);
+    describe_word(out, published.channel);
+    describe_word(out, published.message);
+}
+
+static void describe_members(struct bytes payload, struct buffer *out)
+{
+    struct members members;
+    assert_int_equal(payload_members(payload, &members), ERR_OK);
+    buffer_append_format(out, " members %s %u", members.all ? "all" : "local", members.min_in_sync);
+    for (size_t i = 0; i < members.count; i++) {
+        const struct member *member = &members.at[i];
+        buffer_append_format(out, " copy %llu %s", (unsigned long long)member->id,
+                             member->counts ? "counts" : "follows");
+        describe_word(out, bytes_text(member->peer));
+        describe_word(out, bytes_text(member->redis));
+    }
+}
+
 /* What the payload means, in the words of the file of vectors, after a space. */
 static void describe(struct bytes payload, struct buffer *out)
 {
@@ -79,6 +106,8 @@ static void describe(struct bytes payload, struct buffer *out)
         buffer_append_format(out, " expire %u", database);
         describe_word(out, key);
         break;
+    case ENTRY_STREAM: describe_stream(&reader, out); break;
+    case ENTRY_MEMBERS: describe_members(payload, out); return;
     case ENTRY_TRANSACTION: buffer_append_text(out, " transaction"); break;
     default: assert_true(reader.kind == ENTRY_COMMAND || reader.kind == ENTRY_SERVE);
     }
@@ -323,6 +352,54 @@ TEST(payload, a_watch_comes_back_as_it_went)
     buffer_release(&out);
 }
 
+static void put_then_read(const struct members *members, struct members *back)
+{
+    struct buffer out;
+    buffer_init(&out);
+    buffer_append_text(&out, "before");
+    payload_put_members(&out, members);
+    assert_memory_equal(out.data, "before", 6);
+    assert_int_equal(payload_members(bytes_of(out.data + 6, out.size - 6), back), ERR_OK);
+    buffer_release(&out);
+}
+
+TEST(payload, an_address_that_would_be_refused_is_written_as_not_known)
+{
+    static const struct {
+        const char *said, *kept;
+    } cases[] = {{"", ""},          {"h:1", "h:1"}, {"~!", "~!"},
+                 {"h 1", ""},       {"h\n:1", ""},  {"h\x7f", ""},
+                 {"h\xc3\xa9", ""}, {"\x1f", ""},   {"[fd00::1]:65535", "[fd00::1]:65535"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct members members = {.min_in_sync = 1, .count = 1, .at[0].id = 3}, back;
+        (void)snprintf(members.at[0].peer, COPY_ADDRESS_BYTES, "%s", cases[i].said);
+        (void)snprintf(members.at[0].redis, COPY_ADDRESS_BYTES, "r%s", cases[i].said);
+        put_then_read(&members, &back);
+        assert_string_equal(back.at[0].peer, cases[i].kept);
+        assert_int_equal(back.at[0].redis[0] == 'r',
+                         cases[i].kept == cases[i].said || cases[i].kept[0] != '\0');
+    }
+    struct members members = {.min_in_sync = 1, .count = 1, .at[0].id = 3}, back;
+    memset(members.at[0].peer, 'p', COPY_ADDRESS_BYTES);      /* without its end */
+    memset(members.at[0].redis, 'r', COPY_ADDRESS_BYTES - 1); /* the longest */
+    put_then_read(&members, &back);
+    assert_string_equal(back.at[0].peer, "");
+    assert_string_equal(back.at[0].redis, members.at[0].redis);
+}
+
+TEST(payload, copies_that_are_refused_leave_nothing)
+{
+    struct members back;
+    memset(&back, 0xff, sizeof back);
+    /* The second copy has the id of the first. */
+    static const uint8_t bad[] = {
+        ENTRY_MEMBERS, 1, 1, 2, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0};
+    assert_int_equal(payload_members(bytes_of(bad, sizeof bad), &back), ERR_CORRUPT);
+    assert_true(!back.all && back.min_in_sync == 0 && back.count == 0 && back.at[0].id == 0);
+    static const uint8_t noop[] = {ENTRY_NOOP, 0, 1, 0}; /* of another kind */
+    assert_int_equal(payload_members(bytes_of(noop, sizeof noop), &back), ERR_CORRUPT);
+}
+
 /* What is written for an attempt of `request` at `key`. */
 static void check_serve(const char *request, const char *key, const char *wanted)
 {
@@ -411,25 +488,42 @@ TEST(payload, words_are_borrowed_and_not_copied)
     buffer_release(&out);
 }
 
-/* Whether writing this ends the process, as a programmer's error must. */
-static bool aborts(uint8_t database, enum command_id id, size_t words)
+/* Whether the work ends the process, as a programmer's error must. */
+static bool ends_process(void (*work)(const void *what), const void *what)
 {
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        struct buffer out;
-        struct args args;
         (void)signal(SIGABRT, SIG_DFL);
         (void)close(STDERR_FILENO);
-        buffer_init(&out);
-        args_init(&args);
-        while (args.count < words) args_push(&args, bytes_text("x"));
-        payload_put_command(&out, database, command_by_id(id), &args);
+        work(what);
         _exit(0);
     }
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+struct said {
+    uint8_t database;
+    enum command_id id;
+    size_t words;
+};
+
+static void write_said(const void *what)
+{
+    const struct said *said = what;
+    struct buffer out;
+    struct args args;
+    buffer_init(&out);
+    args_init(&args);
+    while (args.count < said->words) args_push(&args, bytes_text("x"));
+    payload_put_command(&out, said->database, command_by_id(said->id), &args);
+}
+
+static bool aborts(uint8_t database, enum command_id id, size_t words)
+{
+    return ends_process(write_said, &(struct said){database, id, words});
 }
 
 TEST(payload, what_a_reader_would_refuse_is_never_written)
@@ -439,4 +533,25 @@ TEST(payload, what_a_reader_would_refuse_is_never_written)
     assert_true(aborts(0, COMMAND_GET, 1));
     assert_true(aborts(0, COMMAND_GET, 3));
     assert_true(aborts(0, COMMAND_PING, 1));
+}
+
+static void write_members(const void *what)
+{
+    struct buffer out;
+    buffer_init(&out);
+    payload_put_members(&out, what);
+}
+
+TEST(payload, copies_that_a_reader_would_refuse_are_never_written)
+{
+    const struct members good = {.min_in_sync = 16, .count = 2, .at = {{.id = 1}, {.id = 2}}};
+    struct members bad[5];
+    for (size_t i = 0; i < 5; i++) bad[i] = good;
+    bad[0].min_in_sync = 0;
+    bad[1].min_in_sync = 17;
+    bad[2].count = COPIES_MAX + 1;
+    bad[3].at[1].id = 0;
+    bad[4].at[1].id = 1;
+    assert_false(ends_process(write_members, &good));
+    for (size_t i = 0; i < 5; i++) assert_true(ends_process(write_members, &bad[i]));
 }

@@ -24,6 +24,8 @@ struct keeper {
     struct sim_visit visit;
     void (*visit_run)(struct keeper *keeper);
     uint64_t argument[2]; /* of the visit */
+    bool cuts;            /* the next start cuts the log behind `cut` */
+    struct lsn cut;
     /* The present life. */
     struct world *seams;
     struct log *log;
@@ -59,6 +61,8 @@ static inline enum err keeper_open_log(struct keeper *keeper, struct world *worl
 {
     struct log_site site = {KEEPER_DIRECTORY, world->disk,  world->entropy,
                             world->clock,     world->trace, &keeper->listener};
+    keeper->options.cuts = keeper->cuts;
+    keeper->options.last = keeper->cut;
     return log_open(&keeper->log, &site, &keeper->options, &keeper->found, &keeper->why);
 }
 

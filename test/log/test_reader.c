@@ -30,7 +30,7 @@ TEST(log_reader, a_directory_without_a_log_says_so)
     assert_true(sim_disk_unlink(keeper_disk(keeper), path));
     keeper->epoch = 0;
     assert_true(sim_node_start(keeper->node)); /* and it is made anew */
-    assert_true(keeper->found.fresh);
+    assert_int_equal(keeper->found.incarnation, 1);
     keeper_free(keeper);
 }
 

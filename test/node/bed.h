@@ -82,6 +82,11 @@ static inline void bed_bulk(struct reply *reply, struct bytes bytes)
     bed_write(reply, "$", bytes);
 }
 
+static inline void bed_null(struct reply *reply)
+{
+    bed_write(reply, "(nil)", bytes_text(""));
+}
+
 static inline size_t bed_mark(struct reply *reply)
 {
     return strlen(CONTAINER_OF(reply, struct asked, reply)->answer);
@@ -300,6 +305,7 @@ static inline struct asked *bed_call(struct bed *bed, enum call_kind kind, struc
                                          .error = bed_error,
                                          .integer = bed_integer,
                                          .bulk = bed_bulk,
+                                         .null = bed_null,
                                          .mark = bed_mark,
                                          .rewind = bed_rewind};
     assert_true(bed->count < BED_CALLS);

@@ -12,11 +12,24 @@
 #include "command/command.h"
 #include "seam/machine.h"
 
-enum { FAKE_KEYS = 16, FAKE_NAME_BYTES = 16, FAKE_TEXT_BYTES = 8192, FAKE_WARMS = 8 };
+enum {
+    FAKE_KEYS = 16,
+    FAKE_NAME_BYTES = 16,
+    FAKE_TEXT_BYTES = 8192,
+    FAKE_WARMS = 8,
+    FAKE_EPOCHS = 64
+};
 
 struct fake_key {
     char name[FAKE_NAME_BYTES];
     unsigned elements;
+};
+
+/* What its store says of the history. */
+struct fake_told {
+    struct epoch_start epochs[FAKE_EPOCHS];
+    size_t epoch_count, members_size;
+    uint8_t members[PAYLOAD_MEMBERS_BYTES_MAX];
 };
 
 struct fake {
@@ -30,6 +43,7 @@ struct fake {
     struct mark applied, flushed;
     struct stamp stamp, queried_at;
     struct fake_key keys[FAKE_KEYS], frozen_keys[FAKE_KEYS], flushed_keys[FAKE_KEYS];
+    struct fake_told told, frozen_told, flushed_told;
     struct args args;
     char applied_words[FAKE_TEXT_BYTES]; /* the command of each entry: "epoch LPUSH BLPOP ..." */
 
@@ -136,6 +150,19 @@ static inline void fake_evaluate(struct fake *fake, struct bytes payload, struct
     }
 }
 
+static inline void fake_tell(struct fake_told *told, const struct entry *entry)
+{
+    struct bytes payload = entry->payload;
+    if (payload.data[0] == ENTRY_EPOCH) {
+        MUST(told->epoch_count < FAKE_EPOCHS);
+        told->epochs[told->epoch_count++] = (struct epoch_start){entry->epoch, entry->lsn, 0};
+    } else if (payload.data[0] == ENTRY_MEMBERS) {
+        MUST(payload.size <= PAYLOAD_MEMBERS_BYTES_MAX);
+        memcpy(told->members, payload.data, payload.size);
+        told->members_size = payload.size;
+    }
+}
+
 static inline enum err fake_apply(struct machine *machine, const struct entry *entry,
                                   unsigned attempt, struct outcome *outcome)
 {
@@ -149,6 +176,7 @@ static inline enum err fake_apply(struct machine *machine, const struct entry *e
         return ERR_PENDING;
     }
     fake_evaluate(fake, entry->payload, outcome);
+    fake_tell(&fake->told, entry);
     fake->applied.epoch = entry->epoch;
     fake->applied.lsn = entry->lsn;
     fake->applied.lineage = entry->lineage;
@@ -201,6 +229,7 @@ static inline void fake_flush(struct machine *machine, struct machine_flush *flu
     fake->flush = flush;
     fake->flush_mark = fake->applied;
     fake->flushes++;
+    fake->frozen_told = fake->told;
     memcpy(fake->frozen_keys, fake->keys, sizeof fake->keys);
 }
 
@@ -217,6 +246,18 @@ static inline struct mark fake_flushed(const struct machine *machine)
 static inline struct stamp fake_stamp(const struct machine *machine)
 {
     return fake_of(machine)->stamp;
+}
+
+static inline const struct epoch_start *fake_epochs(const struct machine *machine, size_t *count)
+{
+    *count = fake_of(machine)->told.epoch_count;
+    return fake_of(machine)->told.epochs;
+}
+
+static inline struct bytes fake_members(const struct machine *machine)
+{
+    const struct fake_told *told = &fake_of(machine)->told;
+    return bytes_of(told->members, told->members_size);
 }
 
 static inline uint64_t fake_unflushed(const struct machine *machine)
@@ -340,6 +381,7 @@ static inline void fake_make(struct fake *fake, const char *directory, struct hi
     fake->exists = true;
     fake->found = MACHINE_MARK;
     fake->flushed = (struct mark){.history = history};
+    fake->flushed_told = (struct fake_told){.epoch_count = 0};
     memset(fake->flushed_keys, 0, sizeof fake->flushed_keys);
 }
 
@@ -372,6 +414,8 @@ static inline enum err fake_open(struct machine_maker *maker, const char *direct
         .applied = fake_applied,
         .flushed = fake_flushed,
         .stamp = fake_stamp,
+        .epochs = fake_epochs,
+        .members = fake_members,
         .apply = fake_apply,
         .query = fake_query,
         .warm = fake_warm,
@@ -403,6 +447,7 @@ static inline enum err fake_open(struct machine_maker *maker, const char *direct
     fake->base.ops = &ops;
     fake->applied = fake->flushed;
     fake->stamp = (struct stamp){0};
+    fake->told = fake->flushed_told;
     memcpy(fake->keys, fake->flushed_keys, sizeof fake->keys);
     args_init(&fake->args);
     *machine = &fake->base;
@@ -431,6 +476,7 @@ static inline bool fake_answer_flush(struct fake *fake, enum err err)
     flush->err = err;
     if (err == ERR_OK) {
         fake->flushed = fake->flush_mark;
+        fake->flushed_told = fake->frozen_told;
         memcpy(fake->flushed_keys, fake->frozen_keys, sizeof fake->keys);
         fake->unflushed = 0;
     } else {

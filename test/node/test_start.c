@@ -243,7 +243,7 @@ TEST(node_gate, refuses_a_store_without_its_log)
     bed_release(&bed);
 }
 
-TEST(node_gate, refuses_a_log_of_another_history_than_the_identity_file)
+TEST(node_gate, refuses_a_log_of_another_history_than_the_pointer_names)
 {
     struct bed bed, other;
     stopped(&bed);
@@ -251,13 +251,13 @@ TEST(node_gate, refuses_a_log_of_another_history_than_the_identity_file)
     assert_true(sim_node_start(other.sim));
     bed_settle(&other);
     bed_stop(&other);
-    struct buffer identity;
-    buffer_init(&identity);
-    assert_true(sim_disk_seen(sim_node_disk(other.sim), "data/identity", &identity));
-    sim_disk_put(sim_node_disk(bed.sim), "data/identity", buffer_bytes(&identity));
+    struct buffer pointer;
+    buffer_init(&pointer);
+    assert_true(sim_disk_seen(sim_node_disk(other.sim), "data/keys/current", &pointer));
+    sim_disk_put(sim_node_disk(bed.sim), "data/keys/current", buffer_bytes(&pointer));
     assert_false(sim_node_start(bed.sim));
     assert_true(bed.start_err == ERR_REFUSED || bed.start_err == ERR_CORRUPT);
-    buffer_release(&identity);
+    buffer_release(&pointer);
     bed_release(&bed);
     bed_release(&other);
 }
@@ -309,7 +309,7 @@ static struct mark mark_at(struct bed *bed, uint64_t lsn)
 /* An image of one record; with `flip` its body is not what was written. */
 static void put_image(struct bed *bed, const struct mark *mark, bool flip)
 {
-    struct image_facts facts = {.cluster = bed->node->site.identity.cluster, .mark = *mark};
+    struct image_facts facts = {.cluster = site_cluster(&bed->node->site), .mark = *mark};
     struct image_chain chain;
     struct buffer image, chunk;
     buffer_init(&image);
@@ -428,7 +428,7 @@ TEST(node_start, gate_reports_after_success_only)
 
 TEST(node_start, gap_is_absolute)
 {
-    struct node node = {.start = {.store.lsn = {4}, .epoch_lsn = {11}}};
+    struct node node = {.start = {.store.lsn = {4}, .tail_to = {10}}};
     assert_int_equal(node_start_gap(&node), 6);
     node.start.store.lsn.at = 13;
     assert_int_equal(node_start_gap(&node), 3);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Flush, the hold on memory, a full disk, and the orderly stop. */
+#include "node/internal.h"
 #include "test/node/bed.h"
 
 static const struct bed_extra ordered = {.ordered = true};
@@ -331,4 +332,82 @@ TEST(node_stop, is_a_failure_when_the_log_fails_on_its_last_step)
     assert_int_equal(bed.stops, 0);
     assert_int_equal(bed.failure, NODE_FAILED_LOG);
     bed_close_failed(&bed);
+}
+
+/* --- A stop while commits are others' to give --- */
+
+struct counted {
+    struct sim_visit base;
+    struct bed *bed;
+};
+
+/* Another copy counts, and never answers. */
+static void count_another(struct sim_visit *base, struct world *world)
+{
+    (void)world;
+    struct progress *progress = &CONTAINER_OF(base, struct counted, base)->bed->node->progress;
+    progress->rule = (struct commit_rule){COMMIT_ALL, 2};
+    progress->copies[progress->count++] = (struct progress_copy){.id = 2, .counting = COUNTING_IN};
+}
+
+/* Whose entries they are is open again. */
+static void unlead(struct sim_visit *base, struct world *world)
+{
+    (void)world;
+    struct node *node = CONTAINER_OF(base, struct counted, base)->bed->node;
+    node_unlead(node, "told so");
+    node->progress.rule.mode = COMMIT_LOCAL;
+    node_stop(node);
+}
+
+static struct asked *write_that_waits(struct bed *bed)
+{
+    struct counted counted = {.base.run = count_another, .bed = bed};
+    bed_open(bed);
+    assert_true(sim_node_visit(bed->sim, &counted.base));
+    struct asked *push = bed_ask(bed, CALL_WRITE, "LPUSH k a");
+    bed_settle(bed);
+    assert_false(push->ended);
+    return push;
+}
+
+TEST(node_upkeep, a_stop_waits_only_so_long_for_copies_that_do_not_answer)
+{
+    struct bed bed;
+    struct asked *push = write_that_waits(&bed);
+    (void)bed_do(&bed, DEED_STOP, NULL, ERR_OK);
+    bed_run(&bed, NODE_DRAIN_US / 2);
+    assert_false(push->ended);
+    bed_run(&bed, NODE_DRAIN_US);
+    expect_end(push, CALL_UNKNOWN);
+    bed_close(&bed);
+}
+
+TEST(node_upkeep, a_stop_of_a_copy_that_follows_leaves_what_is_not_committed_in_the_log)
+{
+    struct bed bed;
+    struct asked *push = write_that_waits(&bed);
+    struct counted counted = {.base.run = unlead, .bed = &bed};
+    assert_true(sim_node_visit(bed.sim, &counted.base));
+    bed_settle(&bed);
+    expect_end(push, CALL_UNKNOWN);
+    bed_close(&bed);
+}
+
+TEST(node_upkeep, a_stop_waits_for_its_own_disk_however_long_it_takes)
+{
+    struct bed bed;
+    bed_open(&bed);
+    struct sim_fault slow = {.ops = 1u << DISK_WRITE_SYNC,
+                             .hits = 1,
+                             .kind = SIM_FAULT_STALL,
+                             .amount = 2 * NODE_DRAIN_US};
+    (void)sim_disk_fault(sim_node_disk(bed.sim), &slow);
+    struct asked *push = bed_ask(&bed, CALL_WRITE, "LPUSH k a");
+    (void)bed_do(&bed, DEED_STOP, NULL, ERR_OK);
+    bed_run(&bed, NODE_DRAIN_US + SIM_SECOND);
+    assert_false(push->ended);
+    bed_run(&bed, NODE_DRAIN_US);
+    expect_answer(push, ":1");
+    bed_close(&bed);
 }

@@ -142,6 +142,67 @@ TEST(gallery, finds_a_missing_epoch)
     expect_failure(&hall, "its epochs are not the history's");
 }
 
+/* As if that entry had been another one. Returns what it was. */
+static struct bytes exchange(struct hall *hall, unsigned place, struct bytes payload)
+{
+    struct fact *fact = &hall->storm->program.canon.facts[place];
+    struct bytes was = fact->payload;
+    fact->payload = payload;
+    return was;
+}
+
+static const uint8_t nobody[] = {ENTRY_MEMBERS, 0, 1, 0};
+
+TEST(gallery, finds_that_an_image_names_other_copies)
+{
+    struct hall hall;
+    open_hall(&hall);
+    struct bytes was = exchange(&hall, 1, bytes_of(nobody, sizeof nobody));
+    gallery_ready(hall.gallery);
+    (void)exchange(&hall, 1, was);
+    expect_failure(&hall, "it names other copies than the history");
+}
+
+/* The same of the machine, by the history's own checker. */
+TEST(gallery, history_finds_a_machine_that_names_other_copies)
+{
+    struct hall hall;
+    open_hall(&hall);
+    struct bytes was = exchange(&hall, 1, bytes_of(nobody, sizeof nobody));
+    canon_ready(&hall.storm->program.canon);
+    (void)exchange(&hall, 1, was);
+    expect_failure(&hall, "other copies are named");
+}
+
+static const struct epoch_start *no_epochs(const struct machine *machine, size_t *count)
+{
+    (void)machine;
+    *count = 0;
+    return NULL;
+}
+
+/* The first entry has opened the only epoch: it was the second; it was none; it was forgotten. */
+TEST(gallery, history_finds_a_machine_that_names_other_epochs)
+{
+    static const uint8_t epoch[] = {ENTRY_EPOCH}, noop[] = {ENTRY_NOOP};
+    for (unsigned what = 0; what < 3; what++) {
+        struct hall hall;
+        open_hall(&hall);
+        struct bytes first = exchange(&hall, 0, bytes_of(what < 2 ? noop : epoch, 1));
+        struct bytes second = exchange(&hall, 1, bytes_of(what == 0 ? epoch : noop, 1));
+        struct machine *machine = hall.storm->program.canon.recording.inner;
+        const struct machine_ops *ops = machine->ops;
+        struct machine_ops forgetful = *ops;
+        forgetful.epochs = no_epochs;
+        if (what == 2) machine->ops = &forgetful;
+        canon_ready(&hall.storm->program.canon);
+        machine->ops = ops;
+        (void)exchange(&hall, 0, first);
+        (void)exchange(&hall, 1, second);
+        expect_failure(&hall, "other epochs are named");
+    }
+}
+
 TEST(gallery, finds_an_image_above_its_store)
 {
     struct hall hall;

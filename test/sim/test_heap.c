@@ -8,6 +8,10 @@
 #include "sim/must.h"
 #include "test/test.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
 /* Whether `run` breaks a MUST; its text is then in *must. */
 static bool breaks_must(void (*run)(void *), void *argument, struct sim_must *must)
 {
@@ -159,3 +163,17 @@ TEST(sim_heap, what_is_left_is_described)
     sim_heap_check(heap);
     sim_heap_close(heap);
 }
+
+#ifdef __SANITIZE_ADDRESS__
+TEST(sim_heap, with_the_address_sanitizer_a_block_ends_where_its_bytes_end)
+{
+    for (size_t size = 1; size < 100; size++) {
+        uint8_t *block = memory_alloc(size);
+        assert_false(__asan_address_is_poisoned(block + size - 1));
+        assert_true(__asan_address_is_poisoned(block + size));
+        block = memory_resize(block, size + 7);
+        assert_true(__asan_address_is_poisoned(block + size + 7));
+        memory_free(block);
+    }
+}
+#endif

@@ -2,8 +2,10 @@
 /* A data directory: the pointer, the switch, and what is removed. */
 #include "site/pointer.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "site/text_file.h"
 #include "test/sim/bench.h"
 
 static enum err open_site(struct bench *bench, struct site *site, struct why *why)
@@ -180,15 +182,83 @@ TEST(site, every_flipped_bit_and_every_cut_of_the_pointer_is_noticed)
     buffer_append(&good, bytes_of("\0more", 5));
     sim_disk_put(bench.hands, "data/keys/current", buffer_bytes(&good));
     assert_int_equal(reopen_site(&bench, &site, &why), ERR_CORRUPT);
-    sim_disk_put(bench.hands, "data/keys/current", bytes_text("tidemark-keys 2\nsomething\n"));
+    sim_disk_put(bench.hands, "data/keys/current", bytes_text("tidemark-keys 3\nsomething\n"));
     assert_int_equal(reopen_site(&bench, &site, &why), ERR_REFUSED);
+    assert_non_null(strstr(why.text, "it has format 3"));
     buffer_release(&good);
+    bench_close(&bench);
+}
+
+TEST(site, what_it_holds_is_of_its_own_cluster_until_a_switch_says_otherwise)
+{
+    struct bench bench = bench_open(1);
+    struct site site;
+    struct site_next next;
+    struct why why;
+    assert_int_equal(open_site(&bench, &site, &why), ERR_OK);
+    uint64_t own = site.identity.cluster;
+    assert_true(own != 0 && own != 77);
+    assert_int_equal(site_cluster(&site), own);
+    assert_int_equal(go_on(&bench, &site, true, &why), ERR_OK);
+    assert_int_equal(site_cluster(&site), own);
+    assert_int_equal(site_prepare(&site, true, (struct history){{9}}, &next, &why), ERR_OK);
+    next.pointer.cluster = 77;
+    make(&bench, next.log);
+    make(&bench, next.store);
+    assert_int_equal(site_cluster(&site), own); /* not before the switch */
+    assert_int_equal(site_switch(&site, &next, &why), ERR_OK);
+    assert_int_equal(site_cluster(&site), 77);
+    assert_int_equal(go_on(&bench, &site, false, &why), ERR_OK); /* and it stays that */
+    site_release(&site);
+    bench_cut(&bench, SIM_KEEP_NOTHING, 0);
+    assert_int_equal(open_site(&bench, &site, &why), ERR_OK);
+    assert_int_equal(site_cluster(&site), 77);
+    assert_int_equal(site.identity.cluster, own);
+    assert_int_equal(site.pointer.history.id[0], 9);
+    assert_int_equal(site.pointer.store, 3);
+    site_release(&site);
+    bench_close(&bench);
+}
+
+/* Before a copy could take over the cluster of another one. */
+TEST(site, a_pointer_without_a_cluster_is_of_the_identity_s_and_the_next_one_says_it)
+{
+    struct site site;
+    struct bench bench = started(&site);
+    struct why why;
+    uint64_t own = site.identity.cluster;
+    struct text_file file;
+    char history[HISTORY_TEXT_BYTES];
+    history_format(&site.pointer.history, history);
+    file.size = (size_t)snprintf(file.text, sizeof file.text,
+                                 "tidemark-keys 1\nlog 1\nstore 1\nhistory %s\n", history);
+    text_file_seal(&file);
+    sim_disk_put(bench.hands, "data/keys/current", bytes_of(file.text, file.size));
+    site_release(&site);
+    assert_int_equal(reopen_site(&bench, &site, &why), ERR_OK);
+    assert_true(site.pointed);
+    assert_int_equal(site.pointer.cluster, own);
+    assert_int_equal(site.pointer.history.id[0], 1);
+    assert_int_equal(go_on(&bench, &site, false, &why), ERR_OK);
+    char text[8192], line[64];
+    snprintf(line, sizeof line, "\ncluster %016llx\n", (unsigned long long)own);
+    assert_non_null(strstr(bench_read(&bench, "data/keys/current", text), line));
+    site_release(&site);
+    /* With a line that its format does not have it is damaged. */
+    file.size = (size_t)snprintf(file.text, sizeof file.text,
+                                 "tidemark-keys 1\nlog 1\nstore 1\ncluster %016llx\nhistory %s\n",
+                                 (unsigned long long)own, history);
+    text_file_seal(&file);
+    sim_disk_put(bench.hands, "data/keys/current", bytes_of(file.text, file.size));
+    assert_int_equal(reopen_site(&bench, &site, &why), ERR_CORRUPT);
     bench_close(&bench);
 }
 
 /* --- Crashes --- */
 
-/* Opens the site and, from the second life on, goes one generation on. */
+enum { OTHER_CLUSTER = 77 };
+
+/* Opens the site and, from the second life on, goes one generation on, into another cluster. */
 struct goer {
     struct sim_program program;
     struct bench bench;
@@ -209,6 +279,7 @@ static bool goer_start(struct sim_program *program, struct world *world)
     struct site_next next;
     if (goer->switches) {
         goer->err = site_prepare(&site, true, (struct history){{9}}, &next, &why);
+        if (site.pointed) next.pointer.cluster = OTHER_CLUSTER;
         struct disk_request make_log = {.op = DISK_MAKE_DIR, .path = next.log};
         if (goer->err == ERR_OK) goer->err = disk_run(world->disk, &make_log);
         struct disk_request make_store = {.op = DISK_MAKE_DIR, .path = next.store};
@@ -271,6 +342,7 @@ TEST(site, crash_in_mid_install_keeps_the_old_generation_or_has_the_new_one)
             assert_true(goer.pointed);
             bool is_old = goer.found.log == 1 && goer.found.store == 1;
             assert_true(is_old || (goer.found.log == 2 && goer.found.store == 2));
+            assert_int_equal(is_old, goer.found.cluster != OTHER_CLUSTER);
             assert_true(has(node, "log", goer.found.log) && has(node, "store", goer.found.store));
             struct site_pointer kept = goer.found;
             sim_node_crash(node, (struct sim_cut){SIM_KEEP_NOTHING, 0});

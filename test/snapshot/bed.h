@@ -18,7 +18,7 @@
 #include "test/test.h"
 
 #define BED_DIRECTORY "images"
-enum { BED_KEEP = 2, BED_CLUSTER = 9, BED_RATE = 16 << 20 };
+enum { BED_KEEP = 2, BED_CLUSTER = 9, BED_RATE = 16 << 20, BED_STAMP = 77 };
 
 struct bed_capture {
     struct capture base;
@@ -29,6 +29,7 @@ struct bed_capture {
     unsigned fails_at;   /* the record of this number cannot be read; 0: all can */
     enum err warm_err;
     uint64_t lsn;
+    struct history history;
     /* What the test may look at. */
     unsigned warms, opens, closes;
     struct timer timer; /* a warm under way */
@@ -49,9 +50,11 @@ struct bed {
     struct bed_capture capture;
     struct snapshot *snapshot;
     unsigned keep;
+    uint64_t cluster, rate;
+    struct history history;
     enum err open_err, refuses; /* of the start; what begun() says */
     struct why why;
-    unsigned begun, ended, scrubbed;
+    unsigned begun, ended, scrubbed, removed;
     enum err err;      /* of the last ended() */
     char warning[512]; /* the last line of one in the trace */
 };
@@ -75,7 +78,8 @@ static inline enum err bed_facts(struct capture *base, struct capture_facts *fac
     struct bed_capture *capture = bed_capture_of(base);
     if (bed_says_pending(capture)) return ERR_PENDING;
     if (capture->lsn == 0) return why_fail(why, ERR_NOT_FOUND, "nothing was flushed yet");
-    *facts = (struct capture_facts){.mark = {.epoch = {2, 7}, .lsn = {capture->lsn}},
+    *facts = (struct capture_facts){.mark = {capture->history, {2, 7}, {capture->lsn}, {5}},
+                                    .stamp = {BED_STAMP},
                                     .digest = {3, 4},
                                     .keys = capture->records,
                                     .epochs = epochs,
@@ -157,6 +161,7 @@ static inline void bed_scrubbed(struct snapshot_listener *listener)
 static inline void bed_line(struct sim_reader *reader, const char *line)
 {
     struct bed *bed = CONTAINER_OF(reader, struct bed, reader);
+    if (strstr(line, "leftover_removed") != NULL) bed->removed++;
     if (strstr(line, "why=") == NULL) return;
     snprintf(bed->warning, sizeof bed->warning, "%s", line);
 }
@@ -171,13 +176,12 @@ static inline bool bed_start(struct sim_program *program, struct world *world)
     struct disk_request sync = {.op = DISK_SYNC_DIR, .path = "."};
     (void)disk_run(world->disk, &sync);
     bed->capture.clock = world->clock;
-    struct snapshot_site site = {.directory = BED_DIRECTORY,
-                                 .disk = world->disk,
-                                 .clock = world->clock,
-                                 .trace = world->trace,
-                                 .cluster = BED_CLUSTER,
-                                 .shard = 0};
-    bed->open_err = snapshot_open(&bed->snapshot, &site, &bed->listener, &bed->why);
+    struct image_place place = {.directory = BED_DIRECTORY,
+                                .disk = world->disk,
+                                .trace = world->trace,
+                                .cluster = bed->cluster,
+                                .history = bed->history};
+    bed->open_err = snapshot_open(&bed->snapshot, &place, world->clock, &bed->listener, &bed->why);
     return bed->open_err == ERR_OK;
 }
 
@@ -197,6 +201,8 @@ static inline void bed_make(struct bed *bed, uint64_t seed)
     sim_world_read(bed->world, &bed->reader);
     bed->listener = (struct snapshot_listener){bed_begun, bed_ended, bed_scrubbed};
     bed->keep = BED_KEEP;
+    bed->cluster = BED_CLUSTER;
+    bed->rate = BED_RATE;
     bed->capture.records = 100;
     bed->capture.value_bytes = 10;
 }
@@ -228,12 +234,24 @@ static inline void bed_close(struct bed *bed)
 
 /* --- Inside the node --- */
 
-enum bed_deed { DEED_TAKE, DEED_ABORT, DEED_SCRUB, DEED_SCRUB_STOP, DEED_CLOSE };
+enum bed_deed {
+    DEED_TAKE,
+    DEED_ABORT,
+    DEED_SCRUB,
+    DEED_SCRUB_STOP,
+    DEED_HOLD,
+    DEED_UNHOLD,
+    DEED_CHECK,
+    DEED_CLOSE
+};
 
 struct bed_visit {
     struct sim_visit base;
     struct bed *bed;
     enum bed_deed deed;
+    struct image_hold *hold;
+    const struct mark *mark;
+    enum err err; /* of DEED_HOLD */
 };
 
 static inline void bed_take(struct bed *bed)
@@ -254,8 +272,13 @@ static inline void bed_visited(struct sim_visit *base, struct world *world)
     switch (visit->deed) {
     case DEED_TAKE: bed_take(bed); break;
     case DEED_ABORT: snapshot_abort(bed->snapshot, ERR_SHUT, "enough"); break;
-    case DEED_SCRUB: snapshot_scrub(bed->snapshot, BED_RATE, (uint64_t)3600 * SIM_SECOND); break;
+    case DEED_SCRUB: snapshot_scrub(bed->snapshot, bed->rate, (uint64_t)3600 * SIM_SECOND); break;
     case DEED_SCRUB_STOP: snapshot_scrub_stop(bed->snapshot); break;
+    case DEED_HOLD:
+        visit->err = snapshot_hold(bed->snapshot, visit->hold, visit->mark, &bed->why);
+        break;
+    case DEED_UNHOLD: snapshot_unhold(bed->snapshot, visit->hold); break;
+    case DEED_CHECK: snapshot_hold_check(bed->snapshot, visit->hold, BED_RATE); break;
     case DEED_CLOSE:
         snapshot_close(bed->snapshot);
         bed->snapshot = NULL;

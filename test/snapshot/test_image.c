@@ -9,7 +9,7 @@
 /* Three records in two chunks. */
 static void make(struct buffer *out)
 {
-    static const struct epoch_start epochs[] = {{{1, 7}, {1}, 0}, {{2, 7}, {5}, 0}};
+    static const struct epoch_start epochs[] = {{{1, 7}, {1}, 0}, {{2, 7}, {5}, 4999}};
     struct image_facts facts = {.cluster = 9,
                                 .taken_ms = 1700000000000,
                                 .mark = {.epoch = {2, 7}, .lsn = {12}, .lineage = {99}},
@@ -47,6 +47,7 @@ TEST(snapshot_image, is_read_back_as_it_was_written)
     assert_int_equal(facts->mark.lsn.at, 12);
     assert_int_equal(facts->epoch_count, 2);
     assert_int_equal(facts->epochs[1].first.at, 5);
+    assert_int_equal(facts->epochs[1].stream_offset, 4999);
     assert_int_equal(facts->taken_ms, 1700000000000);
     assert_int_equal(facts->keys, 2);
     assert_int_equal(facts->digest.high, 4);

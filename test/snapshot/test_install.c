@@ -105,7 +105,7 @@ TEST(snapshot_install, the_list_has_the_newest_first_and_leaves_out_what_does_no
     bed_close(&bed);
 }
 
-TEST(snapshot_install, an_image_of_another_cluster_or_lsn_is_not_in_the_list)
+TEST(snapshot_install, an_image_of_another_cluster_history_shard_or_lsn_is_not_in_the_list)
 {
     struct bed bed;
     two_images(&bed);
@@ -122,9 +122,80 @@ TEST(snapshot_install, an_image_of_another_cluster_or_lsn_is_not_in_the_list)
     place.cluster++;
     assert_int_equal(image_list(&images, &place, &why), ERR_OK);
     assert_int_equal(images.count, 0);
+    place = place_of(&bed);
+    place.history.id[15]++;
+    assert_int_equal(image_list(&images, &place, &why), ERR_OK);
+    assert_int_equal(images.count, 0);
+    place = place_of(&bed);
+    place.shard++;
+    assert_int_equal(image_list(&images, &place, &why), ERR_OK);
+    assert_int_equal(images.count, 0);
     place.directory = "nowhere";
     assert_int_equal(image_list(&images, &place, &why), ERR_NOT_FOUND);
     bed_close(&bed);
+}
+
+static size_t count_of(struct bed *bed)
+{
+    struct image_list images;
+    assert_int_equal(list(bed, &images), ERR_OK);
+    return images.count;
+}
+
+static enum err remove_from(struct bed *bed, uint64_t lsn)
+{
+    struct image_place place = place_of(bed);
+    struct why why;
+    return image_remove_from(&place, (struct lsn){lsn}, &why);
+}
+
+TEST(snapshot_install, images_are_removed_from_an_lsn_on_and_stay_so_after_a_power_cut)
+{
+    struct bed bed;
+    two_images(&bed);
+    assert_int_equal(remove_from(&bed, 3), ERR_OK);
+    assert_int_equal(count_of(&bed), 2);
+    assert_int_equal(remove_from(&bed, 2), ERR_OK);
+    struct buffer bytes;
+    buffer_init(&bytes);
+    sim_node_crash(bed.node, (struct sim_cut){SIM_KEEP_NOTHING, 0});
+    assert_true(sim_node_start(bed.node));
+    assert_true(sim_disk_seen(bed.disk, PATH_1, &bytes));
+    assert_false(sim_disk_seen(bed.disk, PATH_2, &bytes));
+    buffer_release(&bytes);
+    bed_close(&bed);
+}
+
+TEST(snapshot_install, what_another_start_would_not_count_is_not_removed)
+{
+    struct bed bed;
+    two_images(&bed);
+    struct image_place place = place_of(&bed);
+    struct why why;
+    place.history.id[15]++;
+    assert_int_equal(image_remove_from(&place, (struct lsn){1}, &why), ERR_OK);
+    assert_int_equal(count_of(&bed), 2);
+    change(&bed, PATH_2, 41, 1); /* header */
+    assert_int_equal(remove_from(&bed, 1), ERR_OK);
+    assert_int_equal(count_of(&bed), 0);
+    assert_true(size_of(&bed, PATH_2) > 0);
+    bed_close(&bed);
+}
+
+/* It may count at the next start. */
+TEST(snapshot_install, one_that_cannot_be_read_now_or_removed_is_an_error)
+{
+    static const enum disk_op ops[] = {DISK_LIST, DISK_OPEN, DISK_READ, DISK_REMOVE, DISK_SYNC_DIR};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        struct bed bed;
+        two_images(&bed);
+        const struct sim_fault fault = {.ops = 1u << ops[i], .hits = 1, .kind = SIM_FAULT_ERROR};
+        (void)sim_disk_fault(bed.disk, &fault);
+        assert_int_equal(remove_from(&bed, 1), ERR_IO);
+        assert_int_equal(remove_from(&bed, 1), ERR_OK);
+        assert_int_equal(count_of(&bed), 0);
+        bed_close(&bed);
+    }
 }
 
 TEST(snapshot_install, received_image_brings_its_mark)
@@ -188,5 +259,40 @@ TEST(snapshot_install, small_file_wrong_header_flipped_body_leave_state_untouche
         sim_disk_put(bed.disk, PATH_2, buffer_bytes(&whole));
         buffer_release(&whole);
     }
+    bed_close(&bed);
+}
+
+/* As one that another copy has sent, which nobody may list yet. */
+TEST(snapshot_install, an_image_under_any_name_is_installed_and_tells_its_stamp)
+{
+    struct bed bed;
+    two_images(&bed);
+    struct buffer bytes;
+    buffer_init(&bytes);
+    assert_true(sim_disk_seen(bed.disk, PATH_2, &bytes));
+    sim_disk_put(bed.disk, BED_DIRECTORY "/incoming.tmp", buffer_bytes(&bytes));
+    buffer_release(&bytes);
+    struct image_list images;
+    assert_int_equal(list(&bed, &images), ERR_OK);
+    assert_int_equal(images.count, 2);
+    assert_true(sim_disk_unlink(bed.disk, PATH_2));
+    struct taker taker = {.base.fill = take};
+    struct stamp stamp = {0};
+    struct why why;
+    struct image_install request = {.place = place_of(&bed),
+                                    .clock = sim_node_world(bed.node)->clock,
+                                    .maker = &taker.base,
+                                    .path = BED_DIRECTORY "/incoming.tmp",
+                                    .store = "store-2",
+                                    .mark = images.at[0].mark,
+                                    .stamp = &stamp};
+    assert_int_equal(image_install(&request, &why), ERR_OK);
+    assert_int_equal(taker.records, 40);
+    assert_int_equal(stamp.bits, BED_STAMP);
+    change(&bed, request.path, 5000, 1);
+    assert_int_equal(image_install(&request, &why), ERR_CORRUPT);
+    assert_non_null(strstr(why.text, "incoming.tmp"));
+    request.path = BED_DIRECTORY "/nothing";
+    assert_int_equal(image_install(&request, &why), ERR_NOT_FOUND);
     bed_close(&bed);
 }

@@ -16,7 +16,7 @@ TEST(snapshot_keeper, what_the_capture_gives_is_in_the_image)
         assert_int_equal(records, 3000);
         assert_true((bed.capture.warms > 0) == (pending_of > 1));
         struct snapshot_status status = bed_status(&bed);
-        assert_int_equal(status.lsn.at, 1);
+        assert_int_equal(status.mark.lsn.at, 1);
         assert_int_equal(status.images, 1);
         assert_true(status.bytes > 600000 && status.taken_ms > 0 && status.took_us > 0);
         bed_close(&bed);
@@ -33,7 +33,7 @@ TEST(snapshot_keeper, it_is_durable_when_it_is_told)
     assert_true(sim_node_start(bed.node));
     uint64_t records;
     assert_int_equal(bed_read_image(&bed, BED_DIRECTORY "/" IMAGE_1, &records), ERR_NOT_FOUND);
-    assert_int_equal(bed_status(&bed).lsn.at, 1);
+    assert_int_equal(bed_status(&bed).mark.lsn.at, 1);
     bed_close(&bed);
 }
 
@@ -51,12 +51,12 @@ static void fail_with(const struct sim_fault *fault, enum err err)
     assert_true(strlen(bed.why.text) > 0);
     assert_non_null(strstr(bed.warning, "not_saved"));
     expect_names(&bed, IMAGE_1);
-    assert_int_equal(bed_status(&bed).lsn.at, 1);
+    assert_int_equal(bed_status(&bed).mark.lsn.at, 1);
     assert_int_equal(bed_status(&bed).images, 1);
     sim_disk_unfault(bed.disk, id);
     assert_int_equal(bed_save(&bed, 3), ERR_OK);
     expect_names(&bed, IMAGE_1 " " IMAGE_3);
-    assert_int_equal(bed_status(&bed).lsn.at, 3);
+    assert_int_equal(bed_status(&bed).mark.lsn.at, 3);
     bed_close(&bed);
 }
 
@@ -89,13 +89,13 @@ TEST(snapshot_keeper, an_image_whose_name_is_not_durable_does_not_count)
     struct sim_fault fault = {.ops = 1u << DISK_SYNC_DIR, .hits = 1};
     (void)sim_disk_fault(bed.disk, &fault);
     assert_int_equal(bed_save(&bed, 2), ERR_IO);
-    assert_int_equal(bed_status(&bed).lsn.at, 1);
+    assert_int_equal(bed_status(&bed).mark.lsn.at, 1);
     assert_int_equal(bed_status(&bed).images, 1);
     uint64_t records;
     enum err err = bed_read_image(&bed, BED_DIRECTORY "/" IMAGE_2, &records);
     assert_true(err == ERR_NOT_FOUND); /* all of it, or no such file */
     assert_int_equal(bed_save(&bed, 2), ERR_OK);
-    assert_int_equal(bed_status(&bed).lsn.at, 2);
+    assert_int_equal(bed_status(&bed).mark.lsn.at, 2);
     bed_close(&bed);
 }
 
@@ -131,7 +131,7 @@ TEST(snapshot_keeper, a_capture_that_fails_leaves_nothing)
         assert_true(strlen(bed.why.text) > 0);
         expect_names(&bed, "");
         assert_int_equal(bed.capture.closes, 1);
-        assert_int_equal(bed_status(&bed).lsn.at, 0);
+        assert_int_equal(bed_status(&bed).mark.lsn.at, 0);
         bed_close(&bed);
     }
 }
@@ -182,7 +182,7 @@ TEST(snapshot_keeper, an_abort_while_it_gets_its_name_comes_too_late)
     assert_int_equal(bed.ended, 1);
     assert_int_equal(bed.err, ERR_OK);
     expect_names(&bed, IMAGE_1);
-    assert_int_equal(bed_status(&bed).lsn.at, 1);
+    assert_int_equal(bed_status(&bed).mark.lsn.at, 1);
     bed_close(&bed);
 }
 

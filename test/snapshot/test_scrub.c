@@ -70,7 +70,7 @@ TEST(snapshot_scrub, a_flipped_bit_anywhere_sets_the_image_aside)
         struct snapshot_status status = bed_status(&bed);
         assert_int_equal(status.images, 1);
         assert_int_equal(status.images_bad, 1);
-        assert_int_equal(status.lsn.at, 1);
+        assert_int_equal(status.mark.lsn.at, 1);
         bed_restart(&bed); /* it is counted still */
         assert_int_equal(bed_status(&bed).images_bad, 1);
         assert_int_equal(bed_save(&bed, 2), ERR_OK);
@@ -99,13 +99,13 @@ TEST(snapshot_scrub, an_image_that_was_cut_or_grew_is_set_aside)
     }
 }
 
-TEST(snapshot_scrub, an_image_of_another_cluster_keeps_its_name)
+TEST(snapshot_scrub, an_image_of_another_shard_keeps_its_name)
 {
     struct bed bed;
     bed_open(&bed);
     struct buffer image;
     buffer_init(&image);
-    struct image_facts facts = {.cluster = BED_CLUSTER + 1, .mark = {.lsn = {1}}};
+    struct image_facts facts = {.cluster = BED_CLUSTER, .shard = 1, .mark = {.lsn = {1}}};
     struct image_chain chain;
     image_begin(&image, &facts, &chain);
     image_end(&image, &facts, &chain);
@@ -114,7 +114,7 @@ TEST(snapshot_scrub, an_image_of_another_cluster_keeps_its_name)
     bed_restart(&bed);
     bed_scrub(&bed);
     expect_names(&bed, IMAGE_1);
-    assert_non_null(strstr(bed.warning, "it is of another cluster or shard"));
+    assert_non_null(strstr(bed.warning, "it is of another cluster, history or shard"));
     assert_int_equal(bed_status(&bed).images, 0);
     bed_close(&bed);
 }
@@ -131,12 +131,12 @@ TEST(snapshot_scrub, a_read_error_is_reported_and_the_image_tried_again)
         expect_names(&bed, IMAGE_1 " " IMAGE_2);
         assert_non_null(strstr(bed.warning, "image_bad path=" PATH_2 " error=io why="));
         assert_int_equal(bed_status(&bed).images_bad, 1);
-        assert_int_equal(bed_status(&bed).lsn.at, 1);
+        assert_int_equal(bed_status(&bed).mark.lsn.at, 1);
         sim_disk_unfault(bed.disk, id);
         bed_run(&bed, (uint64_t)3600 * SIM_SECOND);
         bed_scrub(&bed);
         assert_int_equal(bed_status(&bed).images_bad, 0);
-        assert_int_equal(bed_status(&bed).lsn.at, 2);
+        assert_int_equal(bed_status(&bed).mark.lsn.at, 2);
         bed_close(&bed);
     }
 }
@@ -152,7 +152,7 @@ TEST(snapshot_scrub, an_image_that_cannot_be_set_aside_counts_for_nothing_all_th
     expect_names(&bed, IMAGE_1 " " IMAGE_2);
     assert_non_null(strstr(bed.warning, "image_not_set_aside"));
     assert_int_equal(bed_status(&bed).images_bad, 1);
-    assert_int_equal(bed_status(&bed).lsn.at, 1);
+    assert_int_equal(bed_status(&bed).mark.lsn.at, 1);
     bed_close(&bed);
 }
 

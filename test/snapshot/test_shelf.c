@@ -37,7 +37,7 @@ TEST(snapshot_shelf, the_one_just_saved_stays_though_its_lsn_is_the_lowest)
     bed_restart(&bed); /* with a store that was put back to an older day */
     assert_int_equal(bed_save(&bed, 1), ERR_OK);
     expect_names(&bed, IMAGE_1);
-    assert_int_equal(bed_status(&bed).lsn.at, 1);
+    assert_int_equal(bed_status(&bed).mark.lsn.at, 1);
     assert_int_equal(bed_save(&bed, 1), ERR_OK); /* nothing was written since */
     expect_names(&bed, IMAGE_1);
     assert_int_equal(bed_status(&bed).images, 1);
@@ -101,7 +101,7 @@ static void lose_newest(const char *what, void (*damage)(struct bed *bed))
     bed_restart(&bed);
     assert_non_null(strstr(bed.warning, "image_unreadable path=" PATH_2));
     if (strstr(bed.warning, what) == NULL) fail_msg("%s: %s", what, bed.warning);
-    assert_int_equal(bed_status(&bed).lsn.at, 1);
+    assert_int_equal(bed_status(&bed).mark.lsn.at, 1);
     assert_int_equal(bed_status(&bed).images, 1);
     assert_int_equal(bed_status(&bed).images_bad, 1);
     assert_int_equal(bed_save(&bed, 3), ERR_OK); /* it does not count among the two */
@@ -150,7 +150,7 @@ static void foreign(struct bed *bed)
 {
     struct buffer image;
     buffer_init(&image);
-    struct image_facts facts = {.cluster = BED_CLUSTER + 1, .mark = {.lsn = {2}}};
+    struct image_facts facts = {.cluster = BED_CLUSTER, .shard = 1, .mark = {.lsn = {2}}};
     struct image_chain chain;
     image_begin(&image, &facts, &chain);
     image_end(&image, &facts, &chain);
@@ -165,7 +165,7 @@ TEST(snapshot_shelf, an_unreadable_image_is_left_not_counted_and_reported)
     lose_newest("this does not end as an image does", cut);
     lose_newest("the file is too short for an image", empty);
     lose_newest("its name is of another LSN", rename_other);
-    lose_newest("it is of another cluster or shard", foreign);
+    lose_newest("it is of another cluster, history or shard", foreign);
 }
 
 TEST(snapshot_shelf, of_too_many_the_oldest_good_one_goes_and_a_bad_one_stays)
@@ -195,7 +195,7 @@ TEST(snapshot_shelf, an_image_that_somebody_took_away_is_missed_by_nobody)
     bed_scrub(&bed);
     assert_int_equal(bed_status(&bed).images, 1);
     assert_int_equal(bed_status(&bed).images_bad, 0);
-    assert_int_equal(bed_status(&bed).lsn.at, 2);
+    assert_int_equal(bed_status(&bed).mark.lsn.at, 2);
     bed_close(&bed);
 }
 
@@ -212,5 +212,95 @@ TEST(snapshot_shelf, an_image_that_cannot_be_removed_is_tried_again_at_the_next)
     expect_names(&bed, IMAGE_1 " " IMAGE_2);
     assert_int_equal(bed_save(&bed, 3), ERR_OK);
     expect_names(&bed, IMAGE_3);
+    bed_close(&bed);
+}
+
+/* --- Of what this shard was before another state was installed --- */
+
+static void expect_left_behind(bool cluster)
+{
+    struct bed bed;
+    bed_open(&bed);
+    assert_int_equal(bed_save(&bed, 7), ERR_OK);
+    assert_int_equal(bed_save(&bed, 9), ERR_OK);
+    assert_true(sim_node_stop(bed.node));
+    if (cluster) bed.cluster++;
+    else bed.history.id[0]++;
+    bed.capture.history = bed.history;
+    bed.warning[0] = '\0';
+    assert_true(sim_node_start(bed.node));
+    expect_names(&bed, "");
+    assert_int_equal(bed_status(&bed).images, 0);
+    assert_int_equal(bed_status(&bed).mark.lsn.at, 0); /* though theirs are higher */
+    assert_string_equal(bed.warning, "");
+    assert_int_equal(bed.removed, 2); /* and named */
+    assert_int_equal(bed_save(&bed, 3), ERR_OK);
+    expect_names(&bed, IMAGE_3);
+    bed_restart(&bed);
+    assert_int_equal(bed_status(&bed).mark.lsn.at, 3);
+    assert_int_equal(bed_status(&bed).mark.history.id[0], bed.history.id[0]);
+    bed_close(&bed);
+}
+
+TEST(snapshot_shelf, images_of_another_history_or_cluster_are_removed_by_the_start)
+{
+    expect_left_behind(false);
+    expect_left_behind(true);
+}
+
+TEST(snapshot_shelf, one_of_another_history_that_cannot_be_removed_counts_for_nothing)
+{
+    struct bed bed;
+    bed_open(&bed);
+    assert_int_equal(bed_save(&bed, 3), ERR_OK);
+    assert_true(sim_node_stop(bed.node));
+    bed.history.id[0]++;
+    bed.capture.history = bed.history;
+    struct sim_fault fault = {.ops = 1u << DISK_REMOVE, .hits = 1};
+    (void)sim_disk_fault(bed.disk, &fault);
+    assert_true(sim_node_start(bed.node));
+    expect_names(&bed, IMAGE_3);
+    assert_int_equal(bed_status(&bed).images, 0);
+    assert_int_equal(bed_status(&bed).images_bad, 1);
+    bed_scrub(&bed);
+    assert_int_equal(bed_status(&bed).images, 0);
+    bed.keep = 1;
+    assert_int_equal(bed_save(&bed, 1), ERR_OK);
+    expect_names(&bed, IMAGE_1 " " IMAGE_3);
+    bed_restart(&bed);
+    expect_names(&bed, IMAGE_1);
+    bed_close(&bed);
+}
+
+/* A flipped bit of its header is not the history of another one. */
+TEST(snapshot_shelf, what_does_not_read_is_not_taken_for_an_image_of_another_history)
+{
+    struct bed bed;
+    bed_open(&bed);
+    assert_int_equal(bed_save(&bed, 2), ERR_OK);
+    for (uint64_t at = 24; at < 56; at += 8) {
+        assert_true(sim_disk_damage(bed.disk, PATH_2, at, 1, SIM_DAMAGE_FLIP));
+        bed_restart(&bed);
+        expect_names(&bed, IMAGE_2);
+        assert_int_equal(bed_status(&bed).images_bad, 1);
+        assert_true(sim_disk_damage(bed.disk, PATH_2, at, 1, SIM_DAMAGE_FLIP));
+    }
+    bed_close(&bed);
+}
+
+TEST(snapshot_shelf, an_image_on_its_way_in_from_another_copy_is_none_and_stays)
+{
+    struct bed bed;
+    bed_open(&bed);
+    put(&bed, "incoming.tmp", "half");
+    put(&bed, "incoming.offer", "offer");
+    bed_restart(&bed);
+    bed.keep = 1;
+    assert_int_equal(bed_save(&bed, 1), ERR_OK);
+    assert_int_equal(bed_save(&bed, 2), ERR_OK);
+    bed_scrub(&bed);
+    expect_names(&bed, IMAGE_2 " incoming.offer incoming.tmp");
+    assert_int_equal(bed_status(&bed).images, 1);
+    assert_int_equal(bed_status(&bed).images_bad, 0);
     bed_close(&bed);
 }

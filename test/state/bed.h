@@ -24,7 +24,7 @@ struct bed_entry {
 struct bed {
     struct memory_store store;
     struct machine *machine;
-    uint64_t cache_bytes;
+    uint64_t cache_bytes, effects_bytes;
     struct bed_entry *entries; /* entries[i] has lsn i + 1 */
     size_t count, capacity;
     uint64_t now_ms;
@@ -298,7 +298,9 @@ static inline void told(struct outcome *outcome, unsigned class, const char *nam
 
 static inline struct machine *open_machine(struct bed *bed)
 {
-    struct state_options options = {.history = {.id = {7}}, .cache_bytes = bed->cache_bytes};
+    struct state_options options = {.history = {.id = {7}},
+                                    .cache_bytes = bed->cache_bytes,
+                                    .effects_bytes = bed->effects_bytes};
     struct why why;
     struct machine *machine = NULL;
     enum err err = state_open(&machine, &bed->store.base, bed->clock, &options, NULL, &why);
@@ -309,7 +311,8 @@ static inline struct machine *open_machine(struct bed *bed)
 
 static inline void bed_init(struct bed *bed, uint64_t seed)
 {
-    *bed = (struct bed){.cache_bytes = 64 << 20, .now_ms = 1700000000000};
+    *bed = (struct bed){
+        .cache_bytes = 64 << 20, .effects_bytes = UINT64_MAX, .now_ms = 1700000000000};
     memory_store_init(&bed->store, seed);
     buffer_init(&bed->reply);
     buffer_init(&bed->events);

@@ -229,6 +229,7 @@ static inline void delete_range(struct memory_store *store, struct bytes from, s
 {
     size_t first = memory_search(store, from);
     size_t end = memory_search(store, to);
+    if (first == end) return;
     for (size_t i = first; i < end; i++) item_release(&store->items[i]);
     memmove(store->items + first, store->items + end, (store->count - end) * sizeof *store->items);
     store->count -= end - first;

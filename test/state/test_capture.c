@@ -3,7 +3,10 @@
  *
  * The capture: what an image is made of.
  */
+#include "state/layout.h"
+#include "state/meta.h"
 #include "test/state/bed.h"
+#include "test/state/stream.h"
 #include "test/test.h"
 
 struct waiting {
@@ -217,6 +220,87 @@ TEST(state_capture, with_a_cache_that_keeps_nothing_it_needs_no_more_turns_than_
     take_and_compare(&bed);
     assert_int_equal(bed.store.view_warms, 3); /* the meta record, all, and the end */
     bed_release(&bed);
+}
+
+/* --- Beside the stream of effects --- */
+
+static bool is_piece(const struct memory_item *item)
+{
+    return item->key.data[0] == LAYOUT_STREAM;
+}
+
+static void set_sized(struct bed *bed, const char *key, size_t size)
+{
+    struct buffer line;
+    buffer_init(&line);
+    buffer_append_format(&line, "SET %s ", key);
+    for (size_t i = 0; i < size; i++) buffer_append_byte(&line, 'v');
+    buffer_append_byte(&line, 0);
+    (void)bed_write(bed, (const char *)line.data);
+    buffer_release(&line);
+}
+
+/* All of the store but the pieces is given, once, with a meta record that says of them where they
+ * end. */
+static void compare_but_for_the_stream(struct bed *bed)
+{
+    struct capture *capture = open_capture(bed);
+    struct bytes key, value;
+    enum err err;
+    size_t at = 0, metas = 0;
+    while ((err = capture->ops->next(capture, &key, &value)) != ERR_NOT_FOUND) {
+        if (err == ERR_PENDING) {
+            wait_warm(bed, capture);
+            continue;
+        }
+        assert_int_equal(err, ERR_OK);
+        while (is_piece(&bed->store.items[at])) at++;
+        const struct memory_item *item = &bed->store.items[at++];
+        assert_true(bytes_equal(key, buffer_bytes(&item->key)));
+        if (key.data[0] != LAYOUT_META) {
+            assert_true(bytes_equal(value, buffer_bytes(&item->value)));
+            continue;
+        }
+        struct meta meta, stored;
+        assert_int_equal(meta_decode(value, &meta, NULL), ERR_OK);
+        assert_int_equal(meta_decode(buffer_bytes(&item->value), &stored, NULL), ERR_OK);
+        assert_true(stored.effects.first < stored.effects.end);
+        assert_int_equal(meta.effects.end, stored.effects.end);
+        assert_int_equal(meta.effects.first, meta.effects.end);
+        assert_true(mark_equal(&meta.mark, &stored.mark));
+        memory_free(meta.epochs);
+        memory_free(stored.epochs);
+        metas++;
+    }
+    assert_int_equal(metas, 1);
+    while (at < bed->store.count && is_piece(&bed->store.items[at])) at++;
+    assert_int_equal(at, bed->store.count);
+    capture->ops->close(capture);
+}
+
+/* Of 'S' there is more than a window; what an image has stands on both sides of it, or before it
+ * alone, and the window before it may end where it begins. */
+TEST(state_capture, the_stream_is_passed_over_however_much_of_it_there_is)
+{
+    for (unsigned before = 0; before < 2; before++) {
+        for (unsigned behind = 0; behind < 2; behind++) {
+            struct bed bed;
+            stream_bed_init(&bed);
+            for (unsigned i = 0; i < 3; i++) set_sized(&bed, "k", 1500000);
+            if (before == 0) (void)bed_write(&bed, "SET k small");
+            if (behind == 1) (void)bed_write(&bed, "SET ends v EX 1000");
+            assert_int_equal(bed_flush(&bed), ERR_OK);
+            size_t pieces = 0;
+            for (size_t i = 0; i < bed.store.count; i++) pieces += is_piece(&bed.store.items[i]);
+            assert_true(pieces > 60);
+            bed.store.view_warms = 0;
+            compare_but_for_the_stream(&bed);
+            /* What is before it, a part of it, what is behind it, the end: not each of its five
+             * windows. */
+            assert_true(bed.store.view_warms <= 4);
+            bed_release(&bed);
+        }
+    }
 }
 
 /* A capture that waits for the store, to be closed. */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Filling a new store: what comes of it, and what never does. */
+#include "state/layout.h"
 #include "state/meta.h"
 #include "test/state/keyspace.h"
+#include "test/state/shipped.h"
+#include "test/state/stream.h"
 #include "test/test.h"
 
 /* The records of a bed's store, one after the other. */
@@ -9,7 +12,7 @@ struct given {
     struct machine_records base;
     const struct memory_store *store;
     size_t at, stop; /* an error comes there */
-    bool no_mark;
+    bool no_mark, no_stream;
 };
 
 static enum err given_next(struct machine_records *base, struct bytes *key, struct bytes *value,
@@ -19,6 +22,9 @@ static enum err given_next(struct machine_records *base, struct bytes *key, stru
     if (given->at == given->stop) return why_fail(why, ERR_IO, "told so");
     if (given->no_mark && given->at < given->store->count &&
         bytes_equal(buffer_bytes(&given->store->items[given->at].key), bytes_text("M")))
+        given->at++;
+    while (given->no_stream && given->at < given->store->count &&
+           given->store->items[given->at].key.data[0] == LAYOUT_STREAM)
         given->at++;
     if (given->at == given->store->count) return ERR_NOT_FOUND;
     const struct memory_item *item = &given->store->items[given->at++];
@@ -35,13 +41,9 @@ struct scene {
     struct why why;
 };
 
-static void scene_open(struct scene *scene)
+/* What is to be filled with the records that a flush of the bed leaves. */
+static void scene_set(struct scene *scene)
 {
-    memset(scene, 0, sizeof *scene);
-    bed_init(&scene->bed, 5);
-    struct dice dice;
-    dice_init(&dice, 5);
-    keyspace_grow(&scene->bed, &dice, 120);
     assert_int_equal(bed_flush(&scene->bed), ERR_OK);
     struct state_recount recount;
     assert_int_equal(state_recount(&scene->bed.store.base, NULL, &recount, &scene->why), ERR_OK);
@@ -54,6 +56,25 @@ static void scene_open(struct scene *scene)
                                         .history = recount.mark.history,
                                         .window_bytes = 500};
     memory_store_init(&scene->made, 1);
+}
+
+static void scene_open(struct scene *scene)
+{
+    memset(scene, 0, sizeof *scene);
+    bed_init(&scene->bed, 5);
+    struct dice dice;
+    dice_init(&dice, 5);
+    keyspace_grow(&scene->bed, &dice, 120);
+    scene_set(scene);
+}
+
+static void scene_open_stream(struct scene *scene)
+{
+    memset(scene, 0, sizeof *scene);
+    stream_bed_init(&scene->bed);
+    (void)bed_write(&scene->bed, "SET a 1 EX 1000");
+    (void)bed_write_in(&scene->bed, 2, "RPUSH l 1 2 3");
+    scene_set(scene);
 }
 
 static void scene_close(struct scene *scene)
@@ -190,6 +211,65 @@ TEST(state_fill, the_store_may_become_one_of_another_history)
     assert_int_equal(state_found(&scene.made.base, scene.fill.history), MACHINE_MARK);
     assert_int_equal(state_found(&scene.made.base, scene.fill.mark.history), MACHINE_FOREIGN);
     scene_close(&scene);
+}
+
+TEST(state_fill, the_stream_of_effects_goes_on_at_its_end_and_nothing_of_it_is_kept)
+{
+    struct scene scene;
+    scene_open_stream(&scene);
+    struct bed *bed = &scene.bed;
+    struct effects_place was = stream_place(bed);
+    struct shipped shipped;
+    shipped_open(&shipped, bed);
+    scene.fill.records = &shipped.base;
+    assert_int_equal(fill(&scene), ERR_OK);
+    shipped_close(&shipped);
+    memory_store_release(&bed->store);
+    bed->store = scene.made;
+    memory_store_init(&scene.made, 1);
+    bed_reopen(bed);
+    struct effects_place is = stream_place(bed);
+    assert_true(is.on && is.database == 2 && is.first == was.end && is.end == was.end);
+    struct buffer out;
+    buffer_init(&out);
+    assert_int_equal(stream_read(bed, was.end, 100, &out), ERR_OK);
+    assert_int_equal(out.size, 0);
+    assert_int_equal(stream_read(bed, was.end - 1, 100, &out), ERR_NOT_FOUND);
+    buffer_release(&out);
+    assert_string_equal(stream_of(bed, "SET a 2"), "SELECT 0 | SET a 2");
+    assert_int_equal(bed_flush(bed), ERR_OK);
+    assert_true(bed_recounts(bed));
+    assert_string_equal(stream_text(bed, was.end), "SELECT 0 | SET a 2");
+    scene_close(&scene);
+}
+
+/* The mark in the bed's store says, as an image's does, that nothing of the stream is kept. */
+static void hide_stream(struct scene *scene)
+{
+    for (size_t i = 0; i < scene->bed.store.count; i++) {
+        struct memory_item *item = &scene->bed.store.items[i];
+        if (!bytes_equal(buffer_bytes(&item->key), bytes_text("M"))) continue;
+        struct meta meta;
+        assert_int_equal(meta_decode(buffer_bytes(&item->value), &meta, &scene->why), ERR_OK);
+        assert_true(meta.effects.first < meta.effects.end);
+        meta.effects.first = meta.effects.end;
+        meta_encode(&meta, &item->value);
+        memory_free(meta.epochs);
+    }
+}
+
+TEST(state_fill, pieces_of_the_stream_of_effects_are_no_part_of_what_is_given)
+{
+    for (unsigned what = 0; what < 2; what++) {
+        struct scene scene;
+        scene_open_stream(&scene);
+        if (what == 0) hide_stream(&scene);
+        if (what == 1) scene.given.no_stream = true;
+        assert_int_equal(fill(&scene), ERR_CORRUPT);
+        assert_non_null(strstr(scene.why.text, "the stream of effects"));
+        expect_no_mark(&scene);
+        scene_close(&scene);
+    }
 }
 
 TEST(state_found, tells_what_a_store_is)

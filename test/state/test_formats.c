@@ -10,6 +10,8 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "command/command.h"
+#include "seam/copies.h"
 #include "state/layout.h"
 #include "state/meta.h"
 #include "state/record.h"
@@ -110,7 +112,7 @@ static void check_strand(const struct vector *vector, enum layout kind, uint64_t
 {
     struct version version = {0};
     uint64_t namespace = 0;
-    if (kind != LAYOUT_EXPIRY && kind != LAYOUT_QUEUE) {
+    if (kind != LAYOUT_EXPIRY && kind != LAYOUT_QUEUE && kind != LAYOUT_STREAM) {
         namespace = number(vector, 1);
         version = (struct version){number(vector, 2), (uint32_t)number(vector, 3)};
     }
@@ -221,12 +223,27 @@ static void check_meta(const struct vector *vector)
     assert_int_equal(meta.epoch_count, 2);
     assert_int_equal(meta.epochs[1].epoch.number, 3);
     assert_int_equal(meta.epochs[1].first.at, 900);
+    assert_int_equal(meta.epochs[1].stream_offset, 4999);
+    assert_true(meta.effects.on);
+    assert_int_equal(meta.effects.database, 3);
+    assert_int_equal(meta.effects.first, 5000);
+    assert_int_equal(meta.effects.end, 123456);
+    struct members members;
+    assert_int_equal(payload_members(meta.members, &members), ERR_OK);
+    assert_true(members.all && members.min_in_sync == 2 && members.count == 2);
+    assert_true(members.at[0].id == 11 && members.at[0].counts);
+    assert_string_equal(members.at[0].peer, "10.0.0.1:7400");
+    assert_string_equal(members.at[0].redis, "");
+    assert_true(members.at[1].id == 12 && !members.at[1].counts);
+    assert_string_equal(members.at[1].peer, "");
+    assert_string_equal(members.at[1].redis, "b:7379");
     meta_encode(&meta, &again);
     assert_true(bytes_equal(buffer_bytes(&again), buffer_bytes(&bytes)));
     memory_free(meta.epochs);
     for (size_t i = 0; i < bytes.size; i++) { /* any flipped bit is noticed */
         bytes.data[i] ^= (uint8_t)(1 << i % 8);
-        assert_int_equal(meta_decode(buffer_bytes(&bytes), &meta, &why), ERR_CORRUPT);
+        enum err err = i == 0 ? ERR_REFUSED : ERR_CORRUPT; /* the format: a later one, then */
+        assert_int_equal(meta_decode(buffer_bytes(&bytes), &meta, &why), err);
         bytes.data[i] ^= (uint8_t)(1 << i % 8);
     }
     for (size_t size = 0; size < bytes.size; size++) {
@@ -255,6 +272,8 @@ static void check_state(const struct vector *vector)
         check_expiry(vector);
     } else if (is(vector, "queue")) {
         check_queue(vector);
+    } else if (is(vector, "stream")) {
+        check_strand(vector, LAYOUT_STREAM, number(vector, 1), (struct bytes){0});
     } else if (is(vector, "value")) {
         check_value(vector);
     } else {
@@ -263,9 +282,135 @@ static void check_state(const struct vector *vector)
     }
 }
 
+TEST(state_formats, a_stream_of_effects_that_makes_no_sense_is_refused)
+{
+    static const struct {
+        struct effects_place place;
+        enum err err;
+    } cases[] = {
+        {{false, 255, 0, 0}, ERR_OK},     {{true, 255, 1, 1}, ERR_OK},
+        {{true, 15, 5, 9}, ERR_OK},       {{false, 255, 9, 9}, ERR_OK},
+        {{true, 16, 5, 9}, ERR_CORRUPT},  {{true, 0, 9, 5}, ERR_CORRUPT},
+        {{false, 0, 9, 9}, ERR_CORRUPT},  {{false, 255, 5, 9}, ERR_CORRUPT},
+        {{true, 255, 0, 0}, ERR_CORRUPT},
+    };
+    struct buffer bytes;
+    struct why why;
+    buffer_init(&bytes);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct meta meta, back;
+        meta_init(&meta, &(struct mark){.lsn = {1}});
+        meta.effects = cases[i].place;
+        meta_encode(&meta, &bytes);
+        assert_int_equal(meta_decode(buffer_bytes(&bytes), &back, &why), cases[i].err);
+        if (cases[i].err == ERR_OK) memory_free(back.epochs);
+    }
+    buffer_release(&bytes);
+}
+
+/* What meta_decode() says of a record with these members, whose checksum is right. */
+static enum err decode_with(struct bytes members)
+{
+    struct meta meta, back;
+    struct buffer bytes;
+    struct why why;
+    buffer_init(&bytes);
+    meta_init(&meta, &(struct mark){.lsn = {1}});
+    meta.members = members;
+    meta_encode(&meta, &bytes);
+    enum err err = meta_decode(buffer_bytes(&bytes), &back, &why);
+    if (err == ERR_OK) {
+        assert_true(bytes_equal(back.members, members));
+        memory_free(back.epochs);
+    } else {
+        assert_non_null(strstr(why.text, "copies"));
+    }
+    buffer_release(&bytes);
+    return err;
+}
+
+TEST(state_formats, copies_that_do_not_read_are_refused)
+{
+    struct members members = {.min_in_sync = 1, .count = COPIES_MAX};
+    for (size_t i = 0; i < COPIES_MAX; i++) {
+        members.at[i].id = i + 1;
+        memset(members.at[i].peer, 'p', COPY_ADDRESS_BYTES - 1);
+        memset(members.at[i].redis, 'r', COPY_ADDRESS_BYTES - 1);
+    }
+    struct buffer payload;
+    buffer_init(&payload);
+    payload_put_members(&payload, &members);
+    assert_int_equal(payload.size, PAYLOAD_MEMBERS_BYTES_MAX); /* the largest there is */
+    assert_int_equal(decode_with((struct bytes){0}), ERR_OK);
+    assert_int_equal(decode_with(buffer_bytes(&payload)), ERR_OK);
+    payload.data[2] = 0; /* no copy in sync asked for */
+    assert_int_equal(decode_with(buffer_bytes(&payload)), ERR_CORRUPT);
+    assert_int_equal(decode_with(bytes_text("\5")), ERR_CORRUPT); /* a noop */
+    buffer_release(&payload);
+}
+
+/* Lengths that do not fit what is there; the checksum is right. */
+TEST(state_formats, counts_in_the_meta_record_are_compared_with_its_size)
+{
+    struct epoch_start epochs[2] = {{{1, 1}, {1}, 0}, {{2, 1}, {7}, 0}};
+    struct meta meta, back;
+    struct buffer payload, good, bytes;
+    struct why why;
+    buffer_init(&payload);
+    buffer_init(&good);
+    buffer_init(&bytes);
+    payload_put_members(&payload, &(struct members){.min_in_sync = 1});
+    meta_init(&meta, &(struct mark){.lsn = {9}});
+    meta.epochs = epochs;
+    meta.epoch_count = 2;
+    meta.members = buffer_bytes(&payload);
+    meta_encode(&meta, &good);
+    size_t size_at = good.size - 8 - payload.size - 4, count_at = size_at - sizeof epochs - 4;
+    assert_int_equal(load_le32(good.data + count_at), 2);
+    assert_int_equal(load_le32(good.data + size_at), payload.size);
+    static const uint32_t wrong[] = {0, 1, 3, 4096, 4097, 0x8000001, UINT32_MAX};
+    for (size_t i = 0; i < 2 * sizeof wrong / sizeof wrong[0]; i++) {
+        buffer_clear(&bytes);
+        buffer_append(&bytes, buffer_bytes(&good));
+        buffer_shrink(&bytes, bytes.size);
+        store_le32(bytes.data + (i % 2 == 0 ? size_at : count_at), wrong[i / 2]);
+        size_t body = bytes.size - 8;
+        store_le64(bytes.data + body, checksum64(bytes_of(bytes.data, body), 0));
+        assert_int_equal(meta_decode(buffer_bytes(&bytes), &back, &why), ERR_CORRUPT);
+    }
+    buffer_release(&payload);
+    buffer_release(&good);
+    buffer_release(&bytes);
+}
+
+TEST(state_formats, more_epochs_than_are_kept_are_refused)
+{
+    struct meta meta, back;
+    struct buffer bytes;
+    struct why why;
+    buffer_init(&bytes);
+    meta_init(&meta, &(struct mark){.lsn = {9}});
+    meta.epoch_count = META_EPOCHS_MAX;
+    meta.epochs = memory_zeroed(META_EPOCHS_MAX, sizeof *meta.epochs);
+    meta_encode(&meta, &bytes);
+    memory_free(meta.epochs);
+    assert_int_equal(meta_decode(buffer_bytes(&bytes), &back, &why), ERR_OK);
+    memory_free(back.epochs);
+    size_t epochs = (size_t)META_EPOCHS_MAX * 32;
+    uint8_t *count = bytes.data + bytes.size - 8 - 4 - epochs - 4;
+    assert_int_equal(load_le32(count), META_EPOCHS_MAX);
+    store_le32(count, META_EPOCHS_MAX + 1); /* one more, all of it there */
+    for (int i = 0; i < 4; i++) buffer_append_le64(&bytes, 0);
+    size_t body = bytes.size - 8;
+    memset(bytes.data + body - 36, 0, 36); /* the last epoch; no members */
+    store_le64(bytes.data + body, checksum64(bytes_of(bytes.data, body), 0));
+    assert_int_equal(meta_decode(buffer_bytes(&bytes), &back, &why), ERR_CORRUPT);
+    buffer_release(&bytes);
+}
+
 TEST(state_formats, the_store_is_as_the_documented_vectors_say)
 {
-    assert_int_equal(each_vector("docs/formats/vectors/state.txt", check_state), 29);
+    assert_int_equal(each_vector("docs/formats/vectors/state.txt", check_state), 31);
 }
 
 static void check_digest(const struct vector *vector)

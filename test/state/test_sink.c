@@ -11,12 +11,13 @@
 
 enum { WINDOW_BYTES = 4096 };
 
-static const struct epoch_start epochs[] = {{{1, 1}, {1}, 0}, {{2, 9}, {500}, 0}};
+static const struct epoch_start epochs[] = {{{1, 1}, {1}, 0}, {{2, 9}, {500}, 77}};
 
 static struct state_sink_options options_of(const struct mark *mark)
 {
     return (struct state_sink_options){.mark = *mark,
                                        .stamp = {UINT64_C(1700000000000) << 16},
+                                       .effects = {.on = true, .database = 3, .end = 100},
                                        .epochs = epochs,
                                        .epoch_count = 2,
                                        .window_bytes = WINDOW_BYTES};
@@ -158,6 +159,9 @@ TEST(state_sink, the_machine_goes_on_where_the_mark_says)
     assert_int_equal(facts->epoch_count, 2);
     assert_int_equal(facts->epochs[1].first.at, 500);
     assert_int_equal(facts->epochs[1].epoch.copy, 9);
+    assert_int_equal(facts->epochs[1].stream_offset, 77);
+    assert_true(facts->effects.on && facts->effects.first == 100);
+    assert_true(facts->effects.end > 100); /* the entry is in it */
     state_source_close(source);
     struct buffer due;
     buffer_init(&due);

@@ -67,13 +67,34 @@ bool http_next_database(struct bytes *rest, struct http_database *out)
     return true;
 }
 
-static const char *why_not_ready(const struct service_status *status)
+const char *http_role_name(enum copies_role role)
 {
+    switch (role) {
+    case COPIES_LEADS: return "primary";
+    case COPIES_FOLLOWS: return "replica";
+    case COPIES_ASKS: break;
+    }
+    return "asking";
+}
+
+uint64_t http_own_lag(const struct http_view *view)
+{
+    uint64_t durable = view->copies.primary_durable.at, applied = view->status.applied.at;
+    return durable > applied ? durable - applied : 0;
+}
+
+static const char *why_not_ready(const struct service_status *status,
+                                 const struct copies_status *copies)
+{
+    bool in_sync = copies->link_state != NULL && strcmp(copies->link_state, "in_sync") == 0;
     switch (status->phase) {
     case SERVICE_OPENING: return "starting";
     case SERVICE_STOPPING: return "stopping";
     case SERVICE_SERVING: break;
     }
+    if (copies->role == COPIES_ASKS) return "the other copies are asked who leads";
+    if (copies->role == COPIES_FOLLOWS) return in_sync ? NULL : "not in sync with its primary";
+    if (!copies->may_write) return "writes are refused: too few copies count";
     return status->low_space ? "writes are refused: the disk is nearly full" : NULL;
 }
 
@@ -82,12 +103,13 @@ static void look(struct http_face *face, struct http_view *view, struct buffer *
 {
     const struct http_options *options = &face->options;
     face->service->ops->status(face->service, &view->status);
+    face->service->ops->copies(face->service, &view->copies);
     options->host->figures(options->host, &view->figures);
     face->service->ops->describe(face->service, databases);
     view->databases = buffer_bytes(databases);
     view->version = options->host->version;
     view->commit = options->host->commit;
-    view->not_ready = why_not_ready(&view->status);
+    view->not_ready = why_not_ready(&view->status, &view->copies);
     view->uptime_us = clock_now_us(options->clock) - face->started_us;
     view->wall_ms = clock_wall_ms(options->clock);
 }

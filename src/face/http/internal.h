@@ -15,6 +15,7 @@ struct http_face {
 /* All that is said at one time, so that the figures of a page fit together. */
 struct http_view {
     struct service_status status;
+    struct copies_status copies;
     struct http_figures figures;
     struct bytes databases; /* what service_ops.describe wrote; borrowed */
     const char *version, *commit;
@@ -27,6 +28,11 @@ struct http_database {
     unsigned number;
     uint64_t keys, expires;
 };
+
+/* "primary", "replica" or "asking". */
+const char *http_role_name(enum copies_role role);
+/* Of entries that this copy's primary has and its own data lack. */
+uint64_t http_own_lag(const struct http_view *view);
 
 /* Takes the next line off *rest; false at the end. */
 bool http_next_database(struct bytes *rest, struct http_database *out);

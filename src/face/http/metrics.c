@@ -220,6 +220,131 @@ static void write_archive(const struct http_view *view, struct text *text)
         archive->bytes);
 }
 
+/* --- Copies --- */
+
+static void begin_copy(struct text *text, const struct copy_status *copy)
+{
+    char id[17];
+    (void)snprintf(id, sizeof id, "%016" PRIx64, copy->id);
+    text_begin(text, "");
+    text_label(text, "shard", shard);
+    text_label(text, "copy", id);
+}
+
+/* One figure of each copy that this one serves. */
+static void each_copy(struct text *text, const struct copies_status *copies, const char *name,
+                      const char *help, uint64_t (*figure)(const struct copy_status *copy))
+{
+    text_family(text, TEXT_GAUGE, name, help);
+    for (unsigned i = 0; i < copies->count; i++) {
+        begin_copy(text, &copies->at[i]);
+        text_end_number(text, figure(&copies->at[i]));
+    }
+}
+
+static uint64_t copy_counts(const struct copy_status *copy)
+{
+    return copy->counts;
+}
+
+static uint64_t copy_lag_entries(const struct copy_status *copy)
+{
+    return copy->lag_entries;
+}
+
+static uint64_t copy_lag_bytes(const struct copy_status *copy)
+{
+    return copy->lag_bytes;
+}
+
+static uint64_t copy_image_done(const struct copy_status *copy)
+{
+    return copy->image_done;
+}
+
+static uint64_t copy_image_bytes(const struct copy_status *copy)
+{
+    return copy->image_bytes;
+}
+
+static void write_served(const struct copies_status *copies, struct text *text)
+{
+    text_family(text, TEXT_GAUGE, "copy_state",
+                "1, with the state of the session to each copy that follows this one.");
+    for (unsigned i = 0; i < copies->count; i++) {
+        begin_copy(text, &copies->at[i]);
+        text_label(text, "state", copies->at[i].state);
+        text_end_number(text, 1);
+    }
+    each_copy(text, copies, "copy_counts", "1 if a commit needs the copy.", copy_counts);
+    each_copy(text, copies, "copy_lag_entries", "Entries that its data lack.", copy_lag_entries);
+    each_copy(text, copies, "copy_lag_bytes", "Size of these entries.", copy_lag_bytes);
+    text_family(text, TEXT_GAUGE, "copy_lag_seconds", "Age of the oldest of them.");
+    for (unsigned i = 0; i < copies->count; i++) {
+        begin_copy(text, &copies->at[i]);
+        text_end_us(text, copies->at[i].lag_ms * 1000);
+    }
+    text_family(text, TEXT_GAUGE, "copy_heard_seconds", "Time since it was heard last.");
+    for (unsigned i = 0; i < copies->count; i++) {
+        begin_copy(text, &copies->at[i]);
+        text_end_us(text, copies->at[i].contact_us);
+    }
+    each_copy(text, copies, "copy_image_done_bytes", "Sent of an image that it is rebuilt from.",
+              copy_image_done);
+    each_copy(text, copies, "copy_image_bytes", "Size of that image; 0: none is under way.",
+              copy_image_bytes);
+}
+
+/* Samples only where a primary is followed. */
+static void write_link(const struct http_view *view, struct text *text)
+{
+    const struct copies_status *copies = &view->copies;
+    bool follows = copies->role != COPIES_LEADS;
+    text_family(text, TEXT_GAUGE, "link_state",
+                "1, with the state of the session to the copy that is followed.");
+    if (follows) {
+        text_begin(text, "");
+        text_label(text, "shard", shard);
+        text_label(text, "state", copies->link_state == NULL ? "" : copies->link_state);
+        text_end_number(text, 1);
+    }
+    text_family(text, TEXT_GAUGE, "link_lag_entries",
+                "Entries that the copy that is followed has and the data here lack.");
+    if (follows) {
+        text_begin(text, "");
+        text_label(text, "shard", shard);
+        text_end_number(text, http_own_lag(view));
+    }
+    text_family(text, TEXT_GAUGE, "link_heard_seconds", "Time since that copy was heard last.");
+    if (follows) {
+        text_begin(text, "");
+        text_label(text, "shard", shard);
+        text_end_us(text, copies->heard_us);
+    }
+}
+
+static void write_copies(const struct http_view *view, struct text *text)
+{
+    const struct copies_status *copies = &view->copies;
+    text_family(text, TEXT_GAUGE, "role", "1, with the part of this copy.");
+    text_begin(text, "");
+    text_label(text, "shard", shard);
+    text_label(text, "role", http_role_name(copies->role));
+    text_end_number(text, 1);
+    one(text, TEXT_GAUGE, "copies", "Other copies that this one knows to follow it.",
+        copies->count);
+    one(text, TEXT_GAUGE, "copies_counting", "Copies that a commit needs, this one among them.",
+        copies->counting);
+    one(text, TEXT_GAUGE, "copies_in_sync", "Other copies that have everything at once.",
+        copies->in_sync);
+    one(text, TEXT_GAUGE, "min_in_sync", "With fewer that count writes are refused, in mode all.",
+        copies->min_in_sync);
+    one(text, TEXT_GAUGE, "may_write", "1 if writes are taken, as far as copies go.",
+        copies->may_write);
+    write_served(copies, text);
+    write_link(view, text);
+}
+
 void http_write_metrics(const struct http_view *view, struct buffer *out)
 {
     struct text text = {.out = out};
@@ -232,4 +357,5 @@ void http_write_metrics(const struct http_view *view, struct buffer *out)
     write_keys(view, &text);
     write_images(view, &text);
     write_archive(view, &text);
+    write_copies(view, &text);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The page /status: what /metrics says, with names of things beside the numbers, for people and
  * scripts. Fields are only ever added. What is no UTF-8, or finds no memory, is left out. */
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 
@@ -113,6 +114,73 @@ static json_t *images_of(const struct service_images *images)
     return object;
 }
 
+static void put_id(json_t *object, const char *name, uint64_t id)
+{
+    char text[17];
+    (void)snprintf(text, sizeof text, "%016" PRIx64, id);
+    put_text(object, name, text);
+}
+
+/* No address: who may read this page need not know them. */
+static json_t *copy_of(const struct copy_status *copy)
+{
+    json_t *object = json_object();
+    put_id(object, "id", copy->id);
+    put(object, "incarnation", copy->incarnation);
+    put_bool(object, "configured", copy->configured);
+    put_bool(object, "counts", copy->counts);
+    put_bool(object, "connected", copy->connected);
+    put_bool(object, "needs_rebuild", copy->needs_rebuild);
+    put_text(object, "state", copy->state);
+    put_text(object, "plan", copy->plan);
+    put_text(object, "rule", copy->rule);
+    put(object, "durable", copy->durable.at);
+    put(object, "applied", copy->applied.at);
+    put(object, "flushed", copy->flushed.at);
+    put(object, "lag_entries", copy->lag_entries);
+    put(object, "lag_bytes", copy->lag_bytes);
+    put(object, "lag_ms", copy->lag_ms);
+    put(object, "heard_us", copy->contact_us);
+    put(object, "image_done_bytes", copy->image_done);
+    put(object, "image_bytes", copy->image_bytes);
+    return object;
+}
+
+static json_t *link_of(const struct http_view *view)
+{
+    const struct copies_status *copies = &view->copies;
+    json_t *object = json_object();
+    put_id(object, "copy", copies->primary_copy);
+    put_text(object, "state", copies->link_state == NULL ? "" : copies->link_state);
+    put(object, "down_us", copies->link_down_us);
+    put(object, "heard_us", copies->heard_us);
+    put(object, "durable", copies->primary_durable.at);
+    put(object, "committed", copies->primary_committed.at);
+    put(object, "lag_entries", http_own_lag(view));
+    put(object, "sync_done_bytes", copies->sync_done);
+    put(object, "sync_bytes", copies->sync_bytes);
+    return object;
+}
+
+static json_t *copies_of(const struct http_view *view)
+{
+    const struct copies_status *copies = &view->copies;
+    json_t *object = json_object(), *list = json_array();
+    put_text(object, "role", http_role_name(copies->role));
+    put_id(object, "copy", copies->copy);
+    put(object, "epoch", copies->epoch.number);
+    put(object, "min_in_sync", copies->min_in_sync);
+    put(object, "counting", copies->counting);
+    put(object, "in_sync", copies->in_sync);
+    put_bool(object, "may_write", copies->may_write);
+    put_bool(object, "failing_over", copies->failing_over);
+    if (copies->role != COPIES_LEADS) (void)json_object_set_new(object, "link", link_of(view));
+    for (unsigned i = 0; i < copies->count; i++)
+        (void)json_array_append_new(list, copy_of(&copies->at[i]));
+    (void)json_object_set_new(object, "others", list);
+    return object;
+}
+
 static json_t *shard_of(const struct http_view *view)
 {
     const struct service_status *status = &view->status;
@@ -137,6 +205,7 @@ static json_t *shard_of(const struct http_view *view)
     (void)json_object_set_new(object, "databases", databases(view));
     put(object, "expired_keys", status->expired_keys);
     (void)json_object_set_new(object, "images", images_of(&status->images));
+    (void)json_object_set_new(object, "copies", copies_of(view));
     return object;
 }
 

@@ -363,6 +363,8 @@ void client_free(struct client *client)
     pubsub_forget(client);
     monitor_end(client);
     later_end(client);
+    steer_forget(client);
+    wait_forget(client);
     list_remove(&client->resume);
     list_remove(&client->dirty);
     list_remove(&client->all);

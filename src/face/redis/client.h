@@ -96,6 +96,7 @@ struct client {
     uint8_t database;
     bool no_evict, no_touch;
     struct mark position; /* POS.GET */
+    struct lsn written;   /* of the last write that was answered; 0: none */
     const struct command *last_command;
 
     struct list calls; /* in flight, oldest first */
@@ -106,6 +107,8 @@ struct client {
     struct list watches;
     struct table watched; /* the same, by {database, key} */
     struct later later;
+    struct steering *steering; /* in the service's hands; NULL: none */
+    struct waiting *waiting;   /* likewise */
 
     struct list subscriptions; /* struct subscription by its client link */
     unsigned channels, patterns, shard_channels;

@@ -18,7 +18,7 @@ static void describe(const struct client *client, struct buffer *out)
     if (monitor_active(client)) flags[count++] = 'O';
     if (pubsub_active(client)) flags[count++] = 'P';
     if (client->transaction.open) flags[count++] = 'x';
-    if (client->blocked != NULL) flags[count++] = 'b';
+    if (client->blocked != NULL || client->waiting != NULL) flags[count++] = 'b';
     if (client->closing) flags[count++] = 'c';
     if (count == 0) flags[count++] = 'N';
     flags[count] = 0;
@@ -220,6 +220,8 @@ void face_CLIENT_UNBLOCK(struct client *client, const struct args *args)
         struct service *service = client->face->options.service;
         other->blocked->unblock_error = error;
         done = service->ops->unblock(service, &other->blocked->call);
+    } else if (other != NULL) {
+        done = wait_unblock(other, error);
     }
     client_reply(client)->ops->integer(client_reply(client), done ? 1 : 0);
 }

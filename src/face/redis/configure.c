@@ -23,8 +23,19 @@ static void answer_pair(struct config_reader *reader, struct bytes name, struct 
     reply->ops->bulk(reply, value);
 }
 
+/* REPLICAOF and a failover change what the directive says. */
+static void note_primary(struct redis_face *face)
+{
+    struct buffer primary;
+    buffer_init(&primary);
+    face_primary(face, &primary);
+    config_note(face->options.config, CONFIG_REPLICAOF, buffer_bytes(&primary));
+    buffer_release(&primary);
+}
+
 void face_CONFIG_GET(struct client *client, const struct args *args)
 {
+    note_primary(client->face);
     struct config_answer answer = {.reader = {.begin = answer_begin, .pair = answer_pair},
                                    .reply = client_reply(client)};
     config_get(client->face->options.config, args->at + 2, args->count - 2, &answer.reader);
@@ -66,6 +77,7 @@ void face_CONFIG_REWRITE(struct client *client, const struct args *args)
     } else if (face->rewrite != NULL) {
         answer_error(client, "ERR Rewriting config file: another rewrite is at work");
     } else {
+        note_primary(face);
         rewrite_begin(client);
     }
 }

@@ -133,7 +133,8 @@ static void answer_hello(struct client *client)
     reply->ops->bulk(reply, bytes_text("id"));
     reply->ops->integer(reply, (int64_t)client->id);
     put_field(reply, "mode", "standalone");
-    put_field(reply, "role", "master");
+    bool follows = client->face->options.service->read_only;
+    put_field(reply, "role", follows ? "replica" : "master");
     reply->ops->bulk(reply, bytes_text("modules"));
     reply->ops->array(reply, 0);
 }

@@ -121,6 +121,7 @@ static void call_done(struct call *done, enum call_end end)
             resp_writer_put(&client->writer, buffer_bytes(&call->text));
         } else {
             client->position = done->mark;
+            if (done->kind != CALL_READ) client->written = done->mark.lsn;
         }
         break;
     case CALL_TIMED_OUT: reply->ops->null_array(reply); break;
@@ -357,6 +358,8 @@ static bool may_call(struct client *client, const struct command *command)
             "ERR DEBUG command not allowed. If the enable-debug-command option is set to "
             "\"local\", you can run it from a local connection, otherwise you need to set this "
             "option in the configuration file, and then restart the server.");
+    } else if (client->face->options.service->read_only && (command->flags & FLAG_WRITE) != 0) {
+        snprintf(text, sizeof text, READONLY_ERROR);
     } else if (pubsub_active(client) && !client->writer.resp3 && !fits_subscribed(command)) {
         snprintf(text, sizeof text,
                  "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "

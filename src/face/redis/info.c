@@ -52,7 +52,7 @@ static void section_clients(const struct info *info)
                          "\r\ntracking_clients:0\r\n",
                          face->clients_count,
                          (long long)config_int(face->options.config, CONFIG_MAXCLIENTS), largest_in,
-                         largest_out, info->status.waiters);
+                         largest_out, info->status.waiters + face->waiting);
 }
 
 static void section_memory(const struct info *info)
@@ -141,16 +141,7 @@ static void section_stats(const struct info *info)
 
 static void section_replication(const struct info *info)
 {
-    buffer_append_text(info->out, "role:master\r\nconnected_slaves:0\r\n"
-                                  "master_failover_state:no-failover\r\nmaster_replid:");
-    for (size_t i = 0; i < sizeof info->status.mark.history.id; i++) {
-        buffer_append_format(info->out, "%02x", info->status.mark.history.id[i]);
-    }
-    buffer_append_format(
-        info->out,
-        "%08x\r\nmaster_replid2:0000000000000000000000000000000000000000\r\n"
-        "master_repl_offset:0\r\nsecond_repl_offset:-1\r\nrepl_backlog_active:0\r\n",
-        (unsigned)info->status.mark.epoch.number);
+    copies_describe(info->face, &info->status, info->out);
 }
 
 static void section_cpu(const struct info *info)
@@ -230,6 +221,7 @@ static void section_tidemark(const struct info *info)
         mean, status->sync_us_last, status->sync_us_worst,
         histogram_quantile(status->sync_us, 50, 100), histogram_quantile(status->sync_us, 99, 100),
         method, place, status->calls_waiting, status->low_space ? 1 : 0, status->clock_jump_ms);
+    copies_describe_own(info->face, info->out);
 }
 
 enum { SECTION_DEFAULT = 1, SECTION_ALL = 2 };

@@ -37,6 +37,7 @@ struct redis_face {
     struct slowlog *slowlog;
     struct rewrite *rewrite;            /* a CONFIG REWRITE at work, or NULL */
     bool container[REDIS_COMMANDS_MAX]; /* has subcommands */
+    uint64_t waiting;                   /* clients in WAIT and its kind */
     bool in_exec; /* a reply of EXEC is half written: messages wait, and nothing answers later */
     uint64_t next_call, turn_us, started_us, timeout_us;
     uint64_t flight_bytes; /* of the payloads in flight */
@@ -61,6 +62,8 @@ void dispatch_call(struct client *client, const struct command *command, enum ca
 void face_refuse(struct client *client, const struct command *command, const char *error);
 /* Takes a place in the order of replies for `text`, which is a whole reply. */
 void dispatch_text(struct client *client, const struct command *command, const char *text);
+/* Why this copy refuses a command that writes. */
+#define READONLY_ERROR "READONLY You can't write against a read only replica."
 /* Runs one command of the face's own, now; counts it. */
 void face_run(struct client *client, const struct command *command, const struct args *args);
 void face_call_free(struct redis_face *face, struct client_call *call);
@@ -95,6 +98,23 @@ void later_begin(struct client *client, bool (*step)(struct client *client), uin
 struct reply *later_reply(struct client *client); /* where it answers; later_done() follows */
 void later_done(struct client *client);           /* the client goes on */
 void later_end(struct client *client);            /* stops what waits; nothing is fine */
+
+/* steers.c */
+void steer_forget(struct client *client); /* what was asked for goes on; nothing is fine */
+
+/* waits.c */
+void wait_forget(struct client *client); /* nothing is fine */
+/* CLIENT UNBLOCK. False: it does not wait. */
+bool wait_unblock(struct client *client, bool error);
+
+/* copies.c */
+void face_copies(const struct redis_face *face, struct copies_status *out);
+/* "host port" of the primary that is followed, as CONFIG GET replicaof says it; empty: none. */
+void face_primary(const struct redis_face *face, struct buffer *out);
+/* Lines for INFO: of its section `replication`, and for `tidemark`. */
+void copies_describe(const struct redis_face *face, const struct service_status *status,
+                     struct buffer *out);
+void copies_describe_own(const struct redis_face *face, struct buffer *out);
 
 /* rewrite.c */
 void rewrite_begin(struct client *client);    /* CONFIG REWRITE; the client is held */

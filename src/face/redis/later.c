@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands that answer later: DEBUG SLEEP, WAITAOF, CONFIG REWRITE. Their client is held, so
+/* Commands that answer later: DEBUG SLEEP, SAVE, WAIT, REPLICAOF ... Their client is held, so
  * nothing that it sent behind them runs before; everyone else is served. */
 #include "face/redis/internal.h"
 

@@ -64,37 +64,7 @@ void face_POS_GET(struct client *client, const struct args *args)
     reply->ops->bulk(reply, bytes_text(mark));
 }
 
-/* --- Replication: there is one copy --- */
-
-void face_ROLE(struct client *client, const struct args *args)
-{
-    (void)args;
-    struct reply *reply = client_reply(client);
-    reply->ops->array(reply, 3);
-    reply->ops->bulk(reply, bytes_text("master"));
-    reply->ops->integer(reply, 0);
-    reply->ops->array(reply, 0);
-}
-
-static void replicaof(struct client *client, const struct args *args, const char *name)
-{
-    if (bytes_is_word(args->at[1], "no") && bytes_is_word(args->at[2], "one")) {
-        answer_ok(client);
-    } else {
-        reply_errorf(client_reply(client),
-                     "ERR %s is not offered by this version: it keeps one copy", name);
-    }
-}
-
-void face_REPLICAOF(struct client *client, const struct args *args)
-{
-    replicaof(client, args, "REPLICAOF");
-}
-
-void face_SLAVEOF(struct client *client, const struct args *args)
-{
-    replicaof(client, args, "SLAVEOF");
-}
+/* --- The stream of Redis's own replicas is not offered --- */
 
 static void refuse_stream(struct client *client, const char *name)
 {
@@ -118,88 +88,6 @@ void face_SYNC(struct client *client, const struct args *args)
 {
     (void)args;
     refuse_stream(client, "SYNC");
-}
-
-void face_FAILOVER(struct client *client, const struct args *args)
-{
-    (void)args;
-    answer_error(client, "ERR FAILOVER is not offered by this version: it keeps one copy");
-}
-
-static bool read_wait(struct client *client, struct bytes replicas, struct bytes timeout,
-                      int64_t *timeout_ms)
-{
-    int64_t count = 0;
-    if (!number_parse_int64(replicas, &count)) {
-        answer_error(client, "ERR value is not an integer or out of range");
-    } else if (!number_parse_int64(timeout, timeout_ms) || *timeout_ms > INT64_MAX / 2000) {
-        answer_error(client, "ERR timeout is not an integer or out of range");
-    } else if (*timeout_ms < 0) {
-        answer_error(client, "ERR timeout is negative");
-    } else {
-        return true;
-    }
-    return false;
-}
-
-/* No replica can ever answer, so there is nothing to wait for; the client's writes have been
- * answered. */
-void face_WAIT(struct client *client, const struct args *args)
-{
-    int64_t timeout_ms = 0;
-    if (!read_wait(client, args->at[1], args->at[2], &timeout_ms)) return;
-    client_reply(client)->ops->integer(client_reply(client), 0);
-}
-
-/* Whether the log's disk has what this client wrote. */
-static bool is_durable(const struct client *client)
-{
-    struct service *service = client->face->options.service;
-    struct service_status status;
-    service->ops->status(service, &status);
-    return !lsn_before(status.durable, client->position.lsn);
-}
-
-static void answer_waitaof(struct reply *reply, bool durable)
-{
-    reply->ops->array(reply, 2);
-    reply->ops->integer(reply, durable ? 1 : 0);
-    reply->ops->integer(reply, 0);
-}
-
-static bool waitaof_step(struct client *client)
-{
-    bool durable = is_durable(client);
-    uint64_t until_us = client->later.until_us;
-    bool late = until_us != 0 && clock_now_us(client->face->options.clock) >= until_us;
-    if (!durable && !late) return false;
-    answer_waitaof(later_reply(client), durable);
-    later_done(client);
-    return true;
-}
-
-/* WAITAOF numlocal numreplicas timeout. With `durability always` an answered write is on disk
- * already. */
-void face_WAITAOF(struct client *client, const struct args *args)
-{
-    int64_t local = 0, timeout_ms = 0;
-    if (!number_parse_int64(args->at[1], &local)) {
-        answer_error(client, "ERR value is not an integer or out of range");
-        return;
-    }
-    if (local < 0 || local > 1) {
-        answer_error(client, "ERR value is out of range, must be between 0 and 1");
-        return;
-    }
-    if (!read_wait(client, args->at[2], args->at[3], &timeout_ms)) return;
-    bool durable = is_durable(client);
-    if (durable || local == 0 || client->face->in_exec) {
-        answer_waitaof(client_reply(client), durable);
-        return;
-    }
-    uint64_t now_us = clock_now_us(client->face->options.clock);
-    uint64_t until_us = timeout_ms == 0 ? 0 : now_us + (uint64_t)timeout_ms * 1000;
-    later_begin(client, waitaof_step, WAIT_STEP_US, until_us);
 }
 
 /* --- Images, under the names that Redis has for its dumps --- */

@@ -318,6 +318,11 @@ void face_EXEC(struct client *client, const struct args *args)
         face_refuse(client, command, "EXECABORT Transaction discarded because of previous errors.");
         return;
     }
+    if (transaction->writes && client->face->options.service->read_only) { /* since it was queued */
+        transaction_drop(client);
+        face_refuse(client, command, "EXECABORT Transaction discarded because of: " READONLY_ERROR);
+        return;
+    }
     feed_monitors(client, args);
     exec_begin(client);
 }

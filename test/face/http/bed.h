@@ -15,6 +15,7 @@ struct http_bed {
     uint64_t now_us, wall_ms;
     struct service service;
     struct service_status status;
+    struct copies_status copies;
     const char *databases;
     struct http_host host;
     struct http_figures figures;
@@ -44,6 +45,11 @@ static inline void http_bed_status(struct service *service, struct service_statu
     struct http_bed *bed = CONTAINER_OF(service, struct http_bed, service);
     bed->asked_service++;
     *out = bed->status;
+}
+
+static inline void http_bed_copies(struct service *service, struct copies_status *out)
+{
+    *out = CONTAINER_OF(service, struct http_bed, service)->copies;
 }
 
 static inline void http_bed_describe(struct service *service, struct buffer *out)
@@ -152,20 +158,53 @@ static inline void http_bed_fill(struct http_bed *bed)
     };
 }
 
+/* A primary with one copy that follows it. */
+static inline void http_bed_fill_copies(struct http_bed *bed)
+{
+    bed->copies = (struct copies_status){.role = COPIES_LEADS,
+                                         .copy = 80,
+                                         .epoch = {12, 13},
+                                         .all = true,
+                                         .min_in_sync = 81,
+                                         .counting = 82,
+                                         .in_sync = 83,
+                                         .may_write = true,
+                                         .count = 1,
+                                         .at = {{.id = 0xabc,
+                                                 .peer = "10.0.0.1:1",
+                                                 .redis = "10.0.0.1:2",
+                                                 .configured = true,
+                                                 .counts = true,
+                                                 .connected = true,
+                                                 .state = "catching_up",
+                                                 .plan = "catch_up",
+                                                 .rule = "behind",
+                                                 .durable = {84},
+                                                 .applied = {85},
+                                                 .flushed = {86},
+                                                 .lag_entries = 87,
+                                                 .lag_bytes = 88,
+                                                 .lag_ms = 89,
+                                                 .image_done = 90,
+                                                 .image_bytes = 91,
+                                                 .contact_us = 92}}};
+}
+
 static inline void http_bed_open(struct http_bed *bed)
 {
     static const struct clock_ops clock_ops = {.now_us = http_bed_now_us,
                                                .wall_ms = http_bed_wall_ms};
-    static const struct service_ops service_ops = {.status = http_bed_status,
-                                                   .describe = http_bed_describe};
+    static const struct service_ops service_ops = {
+        .status = http_bed_status, .describe = http_bed_describe, .copies = http_bed_copies};
     static const struct http_ops http_ops = {http_bed_listen, http_bed_unlisten, http_bed_answer};
     *bed = (struct http_bed){.clock = {&clock_ops},
-                             .service = {&service_ops},
+                             .service = {.ops = &service_ops},
                              .host = {http_bed_figures, "1.2.3", "c0ffee"},
                              .http = {&http_ops}};
     struct http_options options = {&bed->clock, &bed->http, &bed->host};
     http_open(&bed->face, &options);
     http_bed_fill(bed);
+    http_bed_fill_copies(bed);
 }
 
 static inline void http_bed_close(struct http_bed *bed)

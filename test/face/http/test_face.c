@@ -64,6 +64,27 @@ TEST(http_face, it_is_ready_when_commands_are_served_and_says_why_when_not)
     http_bed_close(&bed);
 }
 
+TEST(http_face, a_replica_is_ready_in_sync_and_a_primary_with_enough_copies)
+{
+    static const char behind[] = "not ready: not in sync with its primary\n";
+    struct http_bed bed;
+    open_and_serve(&bed);
+    bed.copies.may_write = false;
+    expect(&bed, "GET", "/readyz", 503, "not ready: writes are refused: too few copies count\n");
+    bed.copies.role = COPIES_FOLLOWS;
+    expect(&bed, "GET", "/readyz", 503, behind); /* nothing is known of the link yet */
+    bed.copies.link_state = "catching_up";
+    expect(&bed, "GET", "/readyz", 503, behind);
+    bed.copies.link_state = "in_sync";
+    bed.status.low_space = true; /* it takes no writes of clients */
+    expect(&bed, "GET", "/readyz", 200, "ready\n");
+    bed.copies.role = COPIES_ASKS;
+    expect(&bed, "GET", "/readyz", 503, "not ready: the other copies are asked who leads\n");
+    bed.status.phase = SERVICE_OPENING;
+    expect(&bed, "GET", "/readyz", 503, "not ready: starting\n");
+    http_bed_close(&bed);
+}
+
 TEST(http_face, it_is_healthy_as_long_as_it_answers)
 {
     struct http_bed bed;
@@ -180,6 +201,41 @@ TEST(http_face, the_status_is_json_with_every_part_in_its_place)
     assert_int_equal(number(page, "databases", "15", "with_expiry"), 34);
     assert_int_equal(number(page, NULL, "images", "saved_at"), 1700000043);
     assert_int_equal(number(page, NULL, NULL, "clock_jump_ms"), -1500);
+    json_decref(page);
+    http_bed_close(&bed);
+}
+
+TEST(http_face, the_status_has_each_copy_and_the_link_but_no_address)
+{
+    struct http_bed bed;
+    open_and_serve(&bed);
+    json_t *page = ask_status(&bed);
+    json_t *copies = json_object_get(json_object_get(json_object_get(page, "shards"), "keys"),
+                                     "copies");
+    assert_string_equal(json_string_value(json_object_get(copies, "role")), "primary");
+    assert_string_equal(json_string_value(json_object_get(copies, "copy")), "0000000000000050");
+    assert_int_equal(number(page, NULL, "copies", "min_in_sync"), 81);
+    assert_int_equal(number(page, NULL, "copies", "counting"), 82);
+    assert_null(json_object_get(copies, "link"));
+    json_t *copy = json_array_get(json_object_get(copies, "others"), 0);
+    assert_string_equal(json_string_value(json_object_get(copy, "id")), "0000000000000abc");
+    assert_string_equal(json_string_value(json_object_get(copy, "state")), "catching_up");
+    assert_int_equal(json_integer_value(json_object_get(copy, "lag_entries")), 87);
+    assert_int_equal(json_integer_value(json_object_get(copy, "durable")), 84);
+    assert_null(json_object_get(copy, "peer"));
+    assert_null(json_object_get(copy, "redis"));
+    json_decref(page);
+    bed.copies = (struct copies_status){.role = COPIES_FOLLOWS,
+                                        .primary_host = "secret.example.org",
+                                        .primary_copy = 5,
+                                        .link_state = "in_sync",
+                                        .primary_durable = {31}};
+    page = ask_status(&bed);
+    assert_int_equal(number(page, "copies", "link", "lag_entries"), 31 - 23);
+    assert_int_equal(number(page, "copies", "link", "durable"), 31);
+    char *text = json_dumps(page, 0);
+    assert_null(strstr(text, "example.org"));
+    free(text);
     json_decref(page);
     http_bed_close(&bed);
 }

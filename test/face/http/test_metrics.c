@@ -19,6 +19,7 @@ static void write_page(struct buffer *out)
     struct http_bed bed;
     http_bed_open(&bed);
     struct http_view view = {.status = bed.status,
+                             .copies = bed.copies,
                              .figures = bed.figures,
                              .databases = bytes_text(bed.databases),
                              .version = "1.2.3",
@@ -56,6 +57,30 @@ TEST(http_metrics, without_an_image_it_has_no_age_and_without_keys_there_is_no_d
     assert_non_null(strstr(text, "# TYPE tidemark_image_age_seconds gauge\n# HELP "));
     assert_non_null(strstr(text, "# TYPE tidemark_keys gauge\n# HELP "));
     assert_non_null(strstr(text, "\ntidemark_ready 0\n"));
+    buffer_release(&page);
+    http_bed_close(&bed);
+}
+
+TEST(http_metrics, a_replica_tells_of_its_link_and_how_far_it_is_behind)
+{
+    struct http_bed bed;
+    http_bed_open(&bed);
+    struct http_view view = {.status = bed.status, .version = "", .commit = ""};
+    view.copies = (struct copies_status){.role = COPIES_FOLLOWS,
+                                         .link_state = "catching_up",
+                                         .primary_durable = {123},
+                                         .heard_us = 1500000};
+    struct buffer page;
+    buffer_init(&page);
+    http_write_metrics(&view, &page);
+    buffer_append_byte(&page, 0);
+    const char *text = (const char *)page.data;
+    assert_non_null(strstr(text, "\ntidemark_role{shard=\"keys\",role=\"replica\"} 1\n"));
+    assert_non_null(
+        strstr(text, "\ntidemark_link_state{shard=\"keys\",state=\"catching_up\"} 1\n"));
+    assert_non_null(strstr(text, "\ntidemark_link_lag_entries{shard=\"keys\"} 100\n"));
+    assert_non_null(strstr(text, "\ntidemark_link_heard_seconds{shard=\"keys\"} 1.5\n"));
+    assert_null(strstr(text, "copy=\""));
     buffer_release(&page);
     http_bed_close(&bed);
 }

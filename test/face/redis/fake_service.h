@@ -9,6 +9,7 @@
 #include "seam/entry.h"
 #include "seam/service.h"
 #include "test/face/redis/fake_clock.h"
+#include "test/test.h"
 
 struct fake_service {
     struct service base;
@@ -22,6 +23,16 @@ struct fake_service {
     struct service_status status;
     struct histogram sync_us;
     bool expiry;
+    struct copies_status copies;
+    const struct copy_event *events;
+    size_t event_count;
+    struct steer *steer;   /* under way; one at a time */
+    enum err steer_err;    /* ERR_PENDING: it stays under way; else its end, at once */
+    struct steer asked;    /* the newest */
+    const char *steer_why; /* for its end; NULL: nothing */
+    unsigned steers, unsteered;
+    struct list awaits;
+    bool await_at_once; /* they are answered from inside */
 };
 
 /* "set a b", and for a transaction "<n watches> cmd; cmd". */
@@ -133,6 +144,61 @@ static enum err fake_save(struct service *service, struct why *why)
     return ERR_OK;
 }
 
+static void fake_copies(struct service *service, struct copies_status *out)
+{
+    *out = CONTAINER_OF(service, struct fake_service, base)->copies;
+}
+
+static bool fake_copy_event(struct service *service, uint64_t number, struct copy_event *out)
+{
+    struct fake_service *fake = CONTAINER_OF(service, struct fake_service, base);
+    for (size_t i = 0; i < fake->event_count; i++) {
+        *out = fake->events[i];
+        if (number == 0 || out->number == number) return true;
+    }
+    return false;
+}
+
+static void fake_steer(struct service *service, struct steer *steer)
+{
+    struct fake_service *fake = CONTAINER_OF(service, struct fake_service, base);
+    fake->steers++;
+    fake->asked = *steer;
+    if (fake->steer_err == ERR_PENDING) {
+        assert_null(fake->steer);
+        fake->steer = steer;
+        return;
+    }
+    steer->err = fake->steer_err;
+    if (fake->steer_why != NULL) (void)why_fail(&steer->why, ERR_OK, "%s", fake->steer_why);
+    steer->done(steer);
+}
+
+static void fake_unsteer(struct service *service, struct steer *steer)
+{
+    struct fake_service *fake = CONTAINER_OF(service, struct fake_service, base);
+    assert_ptr_equal(fake->steer, steer);
+    fake->steer = NULL;
+    fake->unsteered++;
+}
+
+static void fake_await(struct service *service, struct await *await)
+{
+    struct fake_service *fake = CONTAINER_OF(service, struct fake_service, base);
+    await->found = fake->copies.in_sync;
+    await->found_local = !lsn_before(fake->status.durable, await->lsn);
+    list_append(&fake->awaits, &await->node);
+    if (!fake->await_at_once) return;
+    list_remove(&await->node);
+    await->done(await);
+}
+
+static void fake_unawait(struct service *service, struct await *await)
+{
+    (void)service;
+    list_remove(&await->node);
+}
+
 static void TEST_UNUSED fake_service_init(struct fake_service *fake)
 {
     static const struct service_ops ops = {.submit = fake_submit,
@@ -145,11 +211,19 @@ static void TEST_UNUSED fake_service_init(struct fake_service *fake)
                                            .status = fake_status,
                                            .describe = fake_describe,
                                            .set_expiry = fake_set_expiry,
-                                           .save = fake_save};
+                                           .save = fake_save,
+                                           .copies = fake_copies,
+                                           .copy_event = fake_copy_event,
+                                           .steer = fake_steer,
+                                           .unsteer = fake_unsteer,
+                                           .await = fake_await,
+                                           .unawait = fake_unawait};
     *fake = (struct fake_service){.base.ops = &ops, .expiry = true};
     fake->status = (struct service_status){
         .mode = "local", .start_outcome = "fresh", .start_reason = ""};
+    fake->copies = (struct copies_status){.role = COPIES_LEADS, .min_in_sync = 1, .counting = 1};
     list_init(&fake->calls);
+    list_init(&fake->awaits);
     buffer_init(&fake->log);
 }
 

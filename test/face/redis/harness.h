@@ -62,6 +62,8 @@ static TEST_UNUSED void harness_close(struct harness *h)
     assert_int_equal(h->service.watches, 0);
     assert_int_equal(h->net.listening, 0);
     assert_true(list_empty(&h->service.calls));
+    assert_true(list_empty(&h->service.awaits));
+    assert_null(h->service.steer);
     config_close(h->config);
     fake_net_release(&h->net);
     fake_disk_release(&h->disk);

@@ -91,8 +91,6 @@ TEST(face_redis_server, what_this_version_does_not_offer_is_refused_by_name)
 {
     struct harness *h = harness_open("");
     struct stream *a = harness_connect(h);
-    ask(h, a, "REPLICAOF NO ONE\r\nSLAVEOF no one\r\nREPLICAOF localhost 1\r\n",
-        "+OK\r\n+OK\r\n-ERR REPLICAOF is not offered by this version: it keeps one copy\r\n");
     static const char *const stream[] = {"REPLCONF", "PSYNC ? -1", "SYNC"};
     for (size_t i = 0; i < 3; i++) {
         harness_send(h, a, stream[i]);
@@ -101,9 +99,6 @@ TEST(face_redis_server, what_this_version_does_not_offer_is_refused_by_name)
     }
     ask(h, a, "BGREWRITEAOF\r\n",
         "-ERR BGREWRITEAOF is not offered by this version: the log trims itself\r\n");
-    ask(h, a, "FAILOVER\r\n",
-        "-ERR FAILOVER is not offered by this version: it keeps one copy\r\n");
-    ask(h, a, "ROLE\r\n", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
     ask(h, a, "CLUSTER INFO\r\nREADONLY\r\nREADWRITE\r\nASKING\r\n",
         "-ERR This instance has cluster support disabled\r\n"
         "-ERR This instance has cluster support disabled\r\n"
@@ -112,31 +107,6 @@ TEST(face_redis_server, what_this_version_does_not_offer_is_refused_by_name)
     ask(h, a, "FUNCTION FLUSH\r\nFUNCTION FLUSH ASYNC\r\nFUNCTION FLUSH x\r\n",
         "+OK\r\n+OK\r\n-ERR FUNCTION FLUSH only supports SYNC|ASYNC option\r\n");
     ask(h, a, "DEBUG RELOAD\r\n", "-ERR DEBUG RELOAD is not offered by this server\r\n");
-    harness_close(h);
-}
-
-TEST(face_redis_server, wait_counts_no_replicas_and_waitaof_this_disk)
-{
-    struct harness *h = harness_open("");
-    struct stream *a = harness_connect(h);
-    ask(h, a, "WAIT 1 100\r\nWAIT a 1\r\nWAIT 0 a\r\nWAIT 0 -1\r\n",
-        ":0\r\n-ERR value is not an integer or out of range\r\n"
-        "-ERR timeout is not an integer or out of range\r\n-ERR timeout is negative\r\n");
-    ask(h, a, "WAITAOF 1 0 0\r\nWAITAOF 2 0 0\r\n",
-        "*2\r\n:1\r\n:0\r\n-ERR value is out of range, must be between 0 and 1\r\n");
-    harness_send(h, a, "SET a 1\r\nWAITAOF 1 0 0\r\nPING\r\n"); /* behind the write */
-    expect_got(a, "");
-    harness_answer(h, "OK");
-    expect_got(a, "+OK\r\n");
-    fake_clock_pass(&h->clock, 500000);
-    expect_got(a, "");
-    h->service.status.durable.at = 1;
-    fake_clock_pass(&h->clock, 20000);
-    expect_got(a, "*2\r\n:1\r\n:0\r\n+PONG\r\n");
-    h->service.status.durable.at = 0;
-    ask(h, a, "WAITAOF 1 0 100\r\nWAITAOF 0 0 100\r\n", "");
-    fake_clock_pass(&h->clock, 110000);
-    expect_got(a, "*2\r\n:0\r\n:0\r\n*2\r\n:0\r\n:0\r\n");
     harness_close(h);
 }
 

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/steer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "node/internal.h"
+
+static void steer_end(struct steer *steer, enum err err, const char *text)
+{
+    steer->err = err;
+    steer->why = (struct why){0};
+    if (text != NULL) (void)why_fail(&steer->why, err, "%s", text);
+    steer->done(steer);
+}
+
+/* --- Whom to follow --- */
+
+void node_follow_copy(struct node *node, uint64_t copy)
+{
+    const struct members *now = &node->membership.now;
+    if (node->force.on) return; /* it follows nobody any more */
+    for (unsigned i = 0; i < now->count; i++) {
+        const struct member *member = &now->at[i];
+        if (member->id != copy || copy == node->site.identity.copy) continue;
+        /* A primary may not know by which address it is reached: then whoever is followed stays so,
+         * or a start goes round all copies. */
+        bool known = member->redis[0] != '\0' || member->peer[0] != '\0';
+        if (!known && node->follows != NULL) return;
+        node_votes_end(node);
+        node_follows_end(node, BYE_STOP);
+        node_follows_begin(node, member->redis, member->peer, false);
+        return;
+    }
+}
+
+/* Written down first: a start follows it too. */
+static void follow(struct node *node, struct steer *steer)
+{
+    struct site_follow follow = {.wipe = true};
+    int size = snprintf(follow.address, sizeof follow.address,
+                        strchr(steer->host, ':') != NULL ? "[%s]:%u" : "%s:%u", steer->host,
+                        steer->port);
+    if (size < 0 || (size_t)size >= sizeof follow.address) {
+        steer_end(steer, ERR_CONFIG, "the host's name is too long");
+        return;
+    }
+    enum err err = site_follow_write(&node->site, &follow, &steer->why);
+    if (err != ERR_OK) {
+        steer->err = err;
+        steer->done(steer);
+        return;
+    }
+    node_votes_end(node);
+    node_unlead(node, "REPLICAOF");
+    node_follows_end(node, BYE_STOP);
+    node_follows_begin(node, follow.address, "", true);
+    steer_end(steer, ERR_OK, NULL);
+}
+
+static void promote(struct node *node, struct steer *steer)
+{
+    if (node->leads) steer_end(steer, ERR_OK, "this copy leads already");
+    else if (node->turn.kind != TURN_NONE)
+        steer_end(steer, ERR_REFUSED, "the copy is being cut or rebuilt: try again");
+    else node_votes_promote(node, steer);
+}
+
+/* --- Failover --- */
+
+static const struct copy_status *choose(const struct copies_status *status, const char *redis)
+{
+    const struct copy_status *best = NULL;
+    for (unsigned i = 0; i < status->count; i++) {
+        const struct copy_status *copy = &status->at[i];
+        if (!copy->connected || !copy->configured) continue;
+        if (redis[0] != '\0' && strcmp(redis, copy->redis) != 0) continue;
+        if (best == NULL || lsn_before(best->durable, copy->durable)) best = copy;
+    }
+    return best;
+}
+
+static void failover_over(struct node *node, enum err err, const char *text)
+{
+    struct steer *steer = node->failover.steer;
+    node->failover = (struct failover){0};
+    if (steer != NULL) steer_end(steer, err, text);
+}
+
+static void failover_begin(struct node *node, struct steer *steer)
+{
+    struct copies_status status;
+    char redis[COPY_ADDRESS_BYTES] = "";
+    node_copies(&node->service, &status);
+    if (steer->port != 0)
+        (void)snprintf(redis, sizeof redis, strchr(steer->host, ':') ? "[%s]:%u" : "%s:%u",
+                       steer->host, steer->port);
+    const struct copy_status *to = choose(&status, redis);
+    if (!node->leads) {
+        steer_end(steer, ERR_REFUSED, "FAILOVER is for the copy that leads");
+    } else if (node->failover.copy != 0) {
+        steer_end(steer, ERR_EXISTS, "FAILOVER already in progress.");
+    } else if (to == NULL) {
+        steer_end(steer, ERR_NOT_FOUND,
+                  redis[0] == '\0' ? "FAILOVER requires connected replicas that the log names: "
+                                     "see REPL.STATUS, REPL.ADD"
+                                   : "FAILOVER target HOST and PORT is not a replica.");
+    } else {
+        uint64_t now_us = clock_now_us(node->world.clock);
+        node->failover = (struct failover){
+            .copy = to->id,
+            .until_us = steer->timeout_us == 0 ? UINT64_MAX : now_us + steer->timeout_us};
+        steer_end(steer, ERR_OK, NULL); /* as in Redis: it goes on in the background */
+        node_failover_step(node);
+    }
+}
+
+void node_failover_step(struct node *node)
+{
+    uint64_t copy = node->failover.copy;
+    if (copy == 0) return;
+    struct copies_status status;
+    node_copies(&node->service, &status);
+    const struct copy_status *to = NULL;
+    for (unsigned i = 0; i < status.count; i++) {
+        if (status.at[i].id == copy && status.at[i].connected) to = &status.at[i];
+    }
+    if (!node->leads || clock_now_us(node->world.clock) >= node->failover.until_us) {
+        trace_event(node->world.trace, TRACE_WARNING, "node", "failover_given_up",
+                    "copy=%016" PRIx64, copy);
+        failover_over(node, ERR_REFUSED, "the time is over");
+        return;
+    }
+    struct lsn all = log_appended(node->log);
+    if (to == NULL || to->durable.at != all.at || node->committed.at != all.at) return;
+    failover_over(node, ERR_OK, NULL);
+    trace_event(node->world.trace, TRACE_NOTICE, "node", "failover", "copy=%016" PRIx64, copy);
+    node_serves_hand_over(node, copy);
+    node_unlead(node, "FAILOVER");
+    node_follow_copy(node, copy);
+}
+
+/* --- The service's side --- */
+
+void node_steer(struct service *service, struct steer *steer)
+{
+    struct node *node = node_of(service);
+    list_init(&steer->node);
+    if (node->phase != NODE_SERVING) {
+        steer_end(steer, ERR_REFUSED, "the server is being started or stopped");
+        return;
+    }
+    if (node->force.on) {
+        steer_end(steer, ERR_REFUSED, "PROMOTE FORCE is under way");
+        return;
+    }
+    switch (steer->kind) {
+    case STEER_FOLLOW: follow(node, steer); return;
+    case STEER_PROMOTE: promote(node, steer); return;
+    case STEER_PROMOTE_FORCE: node_force(node, steer); return;
+    case STEER_FAILOVER: failover_begin(node, steer); return;
+    case STEER_FAILOVER_ABORT:
+        if (node->failover.copy == 0) {
+            steer_end(steer, ERR_REFUSED, "No failover in progress.");
+            return;
+        }
+        failover_over(node, ERR_REFUSED, "it was aborted");
+        steer_end(steer, ERR_OK, NULL);
+        return;
+    case STEER_ADD:
+    case STEER_REMOVE:
+    case STEER_RULE:
+        if (node->leads) node_members_steer(node, steer);
+        else steer_end(steer, ERR_REFUSED, "only the copy that leads can do this");
+        return;
+    case STEER_REBUILD:
+        steer_end(steer, node_serves_rebuild(node, steer->copy),
+                  "no copy of that id is known here");
+        return;
+    }
+}
+
+void node_unsteer(struct service *service, struct steer *steer)
+{
+    struct node *node = node_of(service);
+    list_remove(&steer->node);
+    node_votes_forget(node, steer);
+    if (node->failover.steer == steer) node->failover.steer = NULL;
+    if (node->force.steer == steer) node->force.steer = NULL;
+}
+
+void node_copies(struct service *service, struct copies_status *out)
+{
+    struct node *node = node_of(service);
+    const char *error;
+    *out = (struct copies_status){.role = COPIES_FOLLOWS,
+                                  .cluster = site_cluster(&node->site),
+                                  .copy = node->site.identity.copy,
+                                  .epoch = log_promised(node->log),
+                                  .peer_port = node->copies.peer_port,
+                                  .failing_over = node->failover.copy != 0,
+                                  .all = node->membership.now.all,
+                                  .min_in_sync = node->membership.now.min_in_sync,
+                                  .counting = 1};
+    if (out->min_in_sync == 0) out->min_in_sync = 1;
+    if (node->leads) {
+        struct commit_rule rule = progress_rule(&node->progress);
+        out->role = COPIES_LEADS;
+        out->all = rule.mode == COMMIT_ALL || node->membership.proposes;
+        out->min_in_sync = node->membership.proposes ? node->copies.min_in_sync : rule.min_in_sync;
+        out->counting = progress_counting(&node->progress);
+        out->may_write = node_members_may_write(node, &error);
+    } else if (node->follows == NULL) {
+        out->role = COPIES_ASKS;
+        if (node_votes_why(node) != NULL) out->why = *node_votes_why(node);
+    }
+    if (node->follows != NULL) node_follows_status(node, out);
+    if (node->serves != NULL) node_serves_status(node, out);
+}
+
+bool node_copy_event(struct service *service, uint64_t number, struct copy_event *out)
+{
+    const struct node *node = node_of(service);
+    return node_serves_event(node, number, out);
+}
+
+/* --- The node's side --- */
+
+void node_copies_tick(struct node *node)
+{
+    node_doors_tick(node);
+    node_voters_tick(node);
+    node_votes_tick(node);
+    if (node->follows != NULL) node_follows_tick(node);
+    if (node->serves != NULL) node_serves_tick(node);
+    node_members_step(node);
+    node_failover_step(node);
+    node_force_step(node);
+    bool lost = !node->leads && !node->force.on && node->follows == NULL &&
+                !node_votes_are_on(node);
+    if (lost && node->turn.kind == TURN_NONE) node_votes_ask(node);
+}
+
+void node_copies_stop(struct node *node)
+{
+    node_votes_end(node);
+    node_members_unlead(node, "the server is being stopped");
+    node_follows_end(node, BYE_STOP);
+}
+
+void node_copies_close(struct node *node)
+{
+    node_doors_close(node);
+    node_votes_end(node);
+    node_follows_end(node, BYE_STOP);
+    node_serves_close(node);
+    node_voters_close(node);
+    memory_free(node->votes);
+    node->votes = NULL;
+}
