@@ -218,7 +218,8 @@ enum err node_take_role(struct node *node, struct why *why)
         else node_follows_begin(node, node->copies.follow, "", fresh);
         return ERR_OK;
     }
-    if ((led || fresh) && is_alone(node)) {
+    /* Nobody has led what was restored or imported: no epoch was promised in its log. */
+    if ((led || promised.number == 0) && is_alone(node)) {
         err = log_promise(node->log, next_epoch(node), why);
         return err == ERR_OK ? node_lead(node, why) : err;
     }
