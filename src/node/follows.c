@@ -135,16 +135,12 @@ static bool dial(struct follows *follows, enum follows_phase phase, const char *
 /* The one that is said to lead, once. */
 static bool place_of_leader(struct follows *follows, struct follows_place *place)
 {
-    const struct members *members = &follows->node->membership.now;
-    uint64_t leader = follows->leader;
+    const struct member *leader = members_find(&follows->node->membership.now, follows->leader);
     follows->leader = 0;
-    for (unsigned i = 0; leader != 0 && i < members->count; i++) {
-        if (members->at[i].id != leader) continue;
-        keep(place->redis, members->at[i].redis);
-        keep(place->peer, members->at[i].peer);
-        return true;
-    }
-    return false;
+    if (leader == NULL) return false;
+    keep(place->redis, leader->redis);
+    keep(place->peer, leader->peer);
+    return true;
 }
 
 static void attempt(struct follows *follows)

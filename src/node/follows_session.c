@@ -102,24 +102,15 @@ static void promised(struct log_promising *promising)
     if (in_session(follows)) ask_promise(follows);
 }
 
-static const struct member *member_of(const struct node *node, uint64_t copy)
-{
-    const struct members *now = &node->membership.now;
-    for (unsigned i = 0; i < now->count; i++) {
-        if (now->at[i].id == copy) return &now->at[i];
-    }
-    return NULL;
-}
-
 /* Whoever was not named must lead to be followed; and a copy that the log names goes to the primary
  * itself, which waits for its answers, when another replica says who that is. */
 static bool goes_elsewhere(struct follows *follows, struct epoch epoch)
 {
     const struct node *node = follows->node;
     if (epoch.copy == follows->follower.link.peer.copy) return false;
-    const struct member *leader = member_of(node, epoch.copy);
+    const struct member *leader = members_find(&node->membership.now, epoch.copy);
     bool named = follows->attempt == 0;
-    bool is_member = member_of(node, node->site.identity.copy) != NULL;
+    bool is_member = members_find(&node->membership.now, node->site.identity.copy) != NULL;
     if (is_member && leader != NULL && epoch.copy != node->site.identity.copy)
         follows->leader = epoch.copy;
     return !named || follows->leader != 0;

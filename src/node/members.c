@@ -22,10 +22,8 @@ void node_members_note(struct node *node, struct bytes payload)
 
 static struct member *member_of(struct members *members, uint64_t copy)
 {
-    for (unsigned i = 0; i < members->count; i++) {
-        if (members->at[i].id == copy) return &members->at[i];
-    }
-    return NULL;
+    const struct member *found = members_find(members, copy);
+    return found == NULL ? NULL : &members->at[found - members->at];
 }
 
 static struct attached *attached_of(struct node *node, uint64_t copy)

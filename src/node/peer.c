@@ -44,7 +44,7 @@ static void step(struct peer *peer, struct session_event *event)
         peer->world->net->ops->send(peer->stream, buffer_bytes(&effects->send));
     for (unsigned i = 0; i < effects->count; i++) {
         if (effects->at[i].kind == EFFECT_CLOSE) peer->over = true;
-        else peer->ops->effect(peer, &effects->at[i]);
+        else if (peer->ops->effect != NULL) peer->ops->effect(peer, &effects->at[i]);
     }
     peer->stepping = false;
     buffer_shrink(&effects->send, NODE_SESSION_BATCH_BYTES * 2);
@@ -81,7 +81,7 @@ static bool step_next(struct peer *peer)
     if (!peer->opened) step_opened(peer);
     else if (peer->stop_due)
         step(peer, &(struct session_event){.kind = EVENT_STOP, .reason = peer->stop_reason});
-    else if (peer->ops->result(peer, &result)) step(peer, &result);
+    else if (peer->ops->result != NULL && peer->ops->result(peer, &result)) step(peer, &result);
     else if (peer->log_due && peer_unsent(peer) <= NODE_PEER_UNSENT_BYTES) step_log(peer);
     else if (peer->taken < peer->received.size) step_received(peer);
     else if (peer->tick_due) {
@@ -142,7 +142,7 @@ static void drained(struct stream_owner *owner)
 {
     struct peer *peer = peer_of(owner);
     if (peer->log_due) wake(peer);
-    peer->ops->drained(peer);
+    if (peer->ops->drained != NULL) peer->ops->drained(peer);
 }
 
 static void ended(struct stream_owner *owner)

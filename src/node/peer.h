@@ -14,6 +14,8 @@
 
 struct peer;
 
+/* All but step() and ended() may be NULL: the session has nothing of that kind; log() only if
+ * peer_log() is never called. */
 struct peer_ops {
     /* One step of the session. */
     void (*step)(struct peer *peer, const struct session_event *event, struct session_effects *out);

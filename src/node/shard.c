@@ -186,10 +186,15 @@ static bool is_alone(const struct node *node)
     return true;
 }
 
+struct epoch node_newest_epoch(const struct node *node)
+{
+    struct epoch last = log_last(node->log).epoch, promised = log_promised(node->log);
+    return epoch_compare(last, promised) < 0 ? promised : last;
+}
+
 static struct epoch next_epoch(const struct node *node)
 {
-    struct epoch above = log_last(node->log).epoch, promised = log_promised(node->log);
-    if (epoch_compare(above, promised) < 0) above = promised;
+    struct epoch above = node_newest_epoch(node);
     struct epoch next = {above.number + 1, node->site.identity.copy};
     return PLANTED(SAME_EPOCH_AFTER_RESTART) && above.number > 0 ? above : next;
 }

@@ -37,6 +37,9 @@ void node_detached(struct node *node, uint64_t copy, uint64_t session);
 
 /* --- Roles --- */
 
+/* Of the log's last entry, or of the newest promise: a new one is above it. */
+struct epoch node_newest_epoch(const struct node *node);
+
 /* At the end of a start: leads, follows, or asks the others who leads. */
 MUST_USE enum err node_take_role(struct node *node, struct why *why);
 /* The epoch that this copy has promised itself durably: opens it. ERR_SPACE: as before. */

@@ -19,20 +19,16 @@ static void steer_end(struct steer *steer, enum err err, const char *text)
 
 void node_follow_copy(struct node *node, uint64_t copy)
 {
-    const struct members *now = &node->membership.now;
+    const struct member *member = members_find(&node->membership.now, copy);
     if (node->force.on) return; /* it follows nobody any more */
-    for (unsigned i = 0; i < now->count; i++) {
-        const struct member *member = &now->at[i];
-        if (member->id != copy || copy == node->site.identity.copy) continue;
-        /* A primary may not know by which address it is reached: then whoever is followed stays so,
-         * or a start goes round all copies. */
-        bool known = member->redis[0] != '\0' || member->peer[0] != '\0';
-        if (!known && node->follows != NULL) return;
-        node_votes_end(node);
-        node_follows_end(node, BYE_STOP);
-        node_follows_begin(node, member->redis, member->peer, false);
-        return;
-    }
+    if (member == NULL || copy == node->site.identity.copy) return;
+    /* A primary may not know by which address it is reached: then whoever is followed stays so, or
+     * a start goes round all copies. */
+    bool known = member->redis[0] != '\0' || member->peer[0] != '\0';
+    if (!known && node->follows != NULL) return;
+    node_votes_end(node);
+    node_follows_end(node, BYE_STOP);
+    node_follows_begin(node, member->redis, member->peer, false);
 }
 
 /* Written down first: a start follows it too. */

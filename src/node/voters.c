@@ -108,17 +108,6 @@ static bool vote_result(struct peer *peer, struct session_event *event)
     return true;
 }
 
-static void vote_log(struct peer *peer, struct session_event *event)
-{
-    (void)peer;
-    (void)event;
-}
-
-static void vote_drained(struct peer *peer)
-{
-    (void)peer;
-}
-
 static void vote_ended(struct peer *peer)
 {
     struct vote *vote = CONTAINER_OF(peer, struct vote, peer);
@@ -129,8 +118,8 @@ static void vote_ended(struct peer *peer)
 struct stream_owner *node_voters_accept(struct node *node, struct stream *stream,
                                         struct bytes first)
 {
-    static const struct peer_ops ops = {vote_step, vote_effect,  vote_result,
-                                        vote_log,  vote_drained, vote_ended};
+    static const struct peer_ops ops = {
+        .step = vote_step, .effect = vote_effect, .result = vote_result, .ended = vote_ended};
     if (node->voter_count == VOTERS_MAX) return NULL;
     struct vote *vote = memory_zeroed(1, sizeof *vote);
     vote->node = node;

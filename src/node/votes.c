@@ -82,11 +82,8 @@ static unsigned wanted_in_sync(const struct node *node)
 
 static bool is_member(const struct node *node, uint64_t copy)
 {
-    const struct members *now = &node->membership.now;
-    for (unsigned i = 0; i < now->count; i++) {
-        if (now->at[i].id == copy) return true;
-    }
-    return now->count == 0 && copy == node->site.identity.copy;
+    bool alone = node->membership.now.count == 0 && copy == node->site.identity.copy;
+    return alone || members_find(&node->membership.now, copy) != NULL;
 }
 
 static uint64_t last_primary(const struct node *node)
@@ -160,30 +157,6 @@ static void ask_step(struct peer *peer, const struct session_event *event,
     candidate_step(&CONTAINER_OF(peer, struct asking, peer)->candidate, event, out);
 }
 
-static void ask_effect(struct peer *peer, const struct session_effect *effect)
-{
-    (void)peer;
-    (void)effect;
-}
-
-static bool ask_result(struct peer *peer, struct session_event *event)
-{
-    (void)peer;
-    (void)event;
-    return false;
-}
-
-static void ask_log(struct peer *peer, struct session_event *event)
-{
-    (void)peer;
-    (void)event;
-}
-
-static void ask_drained(struct peer *peer)
-{
-    (void)peer;
-}
-
 /* A copy of another history has given up what it had of this one, and promises nothing of it. */
 static void take_answer(struct votes *votes, const struct promise_answer *answer)
 {
@@ -205,8 +178,7 @@ static void ask_ended(struct peer *peer)
 
 static struct stream_owner *dial_connected(struct dial *dial, struct stream *stream)
 {
-    static const struct peer_ops ops = {ask_step, ask_effect,  ask_result,
-                                        ask_log,  ask_drained, ask_ended};
+    static const struct peer_ops ops = {.step = ask_step, .ended = ask_ended};
     struct asking *asking = CONTAINER_OF(dial, struct asking, dial);
     struct node *node = asking->votes->node;
     asking->dials = false;
@@ -259,11 +231,9 @@ static void begin_round(struct votes *votes, bool only_asks)
 
 static struct epoch epoch_above(const struct votes *votes)
 {
-    const struct node *node = votes->node;
-    struct epoch above = log_last(node->log).epoch, promised = log_promised(node->log);
-    if (epoch_compare(above, promised) < 0) above = promised;
+    struct epoch above = node_newest_epoch(votes->node);
     if (epoch_compare(above, votes->promotion.beaten) < 0) above = votes->promotion.beaten;
-    return (struct epoch){above.number + 1, node->site.identity.copy};
+    return (struct epoch){above.number + 1, votes->node->site.identity.copy};
 }
 
 static void begin(struct votes *votes)
@@ -351,12 +321,6 @@ static void tell_missing(struct votes *votes)
     fail(votes, text);
 }
 
-static bool is_ahead(const struct mark *a, const struct mark *b)
-{
-    int order = PLANTED(LONGEST_LOG_WINS) ? 0 : epoch_compare(a->epoch, b->epoch);
-    return order > 0 || (order == 0 && lsn_before(b->lsn, a->lsn));
-}
-
 /* A start finds that somebody leads: follows it. */
 static bool follow_leader(struct votes *votes)
 {
@@ -378,7 +342,7 @@ static void round_won(struct votes *votes, const struct promise_answer *best)
      * committed: its own sync counts for every commit. */
     bool wrote = epoch_compare(best->last.epoch, own.epoch) == 0 &&
                  own.epoch.copy == node->site.identity.copy && !node->site.unproven;
-    if (is_ahead(&best->last, &own) && !wrote) {
+    if (promotion_is_ahead(&best->last, &own) && !wrote) {
         char text[sizeof votes->why.text];
         (void)snprintf(text, sizeof text,
                        "NOPROMISE copy %016" PRIx64 " has more (LSN %" PRIu64 "): promote that one",

@@ -309,7 +309,7 @@ bool promotion_answer(struct promotion *promotion, const struct promise_answer *
     return true;
 }
 
-static bool is_ahead(const struct mark *a, const struct mark *b)
+bool promotion_is_ahead(const struct mark *a, const struct mark *b)
 {
     int order = PLANTED(LONGEST_LOG_WINS) ? 0 : epoch_compare(a->epoch, b->epoch);
     return order > 0 || (order == 0 && lsn_before(b->lsn, a->lsn));
@@ -321,7 +321,8 @@ bool promotion_won(const struct promotion *promotion, const struct promise_answe
         return false;
     *best = &promotion->answers[0];
     for (unsigned i = 1; i < promotion->count; i++) {
-        if (is_ahead(&promotion->answers[i].last, &(*best)->last)) *best = &promotion->answers[i];
+        if (promotion_is_ahead(&promotion->answers[i].last, &(*best)->last))
+            *best = &promotion->answers[i];
     }
     return true;
 }

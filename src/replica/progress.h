@@ -143,5 +143,7 @@ bool promotion_answer(struct promotion *promotion, const struct promise_answer *
 /* Enough promises are there. *best is the one whose log is to be adopted: the greatest {epoch of
  * the last entry, LSN}. */
 bool promotion_won(const struct promotion *promotion, const struct promise_answer **best);
+/* Whether a log that ends with `a` has more in that sense than one that ends with `b`. */
+bool promotion_is_ahead(const struct mark *a, const struct mark *b);
 
 #endif

@@ -30,6 +30,14 @@ struct members {
     unsigned count;       /* 0: none was ever named; then the copy that leads is alone */
     struct member at[COPIES_MAX];
 };
+/* NULL: it is not among them. */
+static inline const struct member *members_find(const struct members *members, uint64_t copy)
+{
+    for (unsigned i = 0; i < members->count; i++) {
+        if (members->at[i].id == copy) return &members->at[i];
+    }
+    return NULL;
+}
 
 /* A copy as its primary sees it (or, in a chain, the copy that it follows). */
 struct copy_status {
