@@ -245,6 +245,7 @@ static void note(struct canon *canon, const struct entry *entry, uint64_t stream
     }
     if (at <= canon->count) note_stream(canon, &canon->facts[at - 1], stream_before, known);
     check_mark(canon, entry);
+    canon_check_stamp(canon, entry);
 }
 
 static enum err recording_apply(struct machine *machine, const struct entry *entry,
@@ -358,6 +359,11 @@ static struct capture *recording_capture(struct machine *machine)
     return inner_of(machine)->ops->capture(inner_of(machine));
 }
 
+static struct survey *recording_survey(struct machine *machine)
+{
+    return inner_of(machine)->ops->survey(inner_of(machine));
+}
+
 static size_t recording_due(struct machine *machine, struct stamp now, size_t limit,
                             struct buffer *proposals)
 {
@@ -429,6 +435,7 @@ static const struct machine_ops recording_ops = {
     .unflushed_records = recording_unflushed_records,
     .flush = recording_flush,
     .capture = recording_capture,
+    .survey = recording_survey,
     .effects = recording_effects,
     .effects_read = recording_effects_read,
     .due = recording_due,
@@ -552,7 +559,7 @@ struct machine_maker *canon_observe(struct canon *canon, struct machine_maker *i
 {
     canon->inner_maker = inner;
     canon->life_from = canon->count;
-    canon->life_applied = canon->life_new = 0;
+    canon->life_applied = canon->life_new = canon->life_stamps = 0;
     canon->opened = false;
     return &canon->maker;
 }

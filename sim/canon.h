@@ -62,6 +62,7 @@ struct canon {
     uint64_t life_from;    /* count at this life's opening */
     uint64_t life_applied; /* entries applied in this life */
     uint64_t life_new;     /* of them, those that were not known */
+    uint64_t life_stamps;  /* of the applied ones, those that stamp a digest */
     uint64_t again, pendings, flushes, lost;
     struct lsn flushed;      /* of this life's opening */
     struct buffer proposals; /* payloads of entries, as machine_ops.due gives them */
@@ -84,5 +85,7 @@ void canon_propose(struct canon *canon, struct bytes payload);
 struct bytes canon_members(const struct canon *canon, uint64_t lsn);
 /* Adds a fact as if it had been applied; copies the payload. For tests of checkers too. */
 void canon_add(struct canon *canon, const struct entry *entry, struct digest digest);
+/* canon_stamps.c: of an entry that was just applied */
+void canon_check_stamp(struct canon *canon, const struct entry *entry);
 
 #endif

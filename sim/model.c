@@ -200,6 +200,8 @@ static bool run(struct model *model, struct bytes payload)
     case ENTRY_EPOCH:
     case ENTRY_STREAM:
     case ENTRY_MEMBERS:
+    case ENTRY_STAMP:
+    case ENTRY_VERIFY:
     case ENTRY_NOOP: return !model->reading;
     case ENTRY_COMMAND:
     case ENTRY_SERVE: return run_command(model, &reader);

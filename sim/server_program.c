@@ -78,9 +78,23 @@ static void close_task(struct task *task)
     sim_node_exit(program->node, program->status);
 }
 
+/* Each digest in the log was compared, or this life had not seen its mark (I11). */
+static void check_stamps(struct server_program *program)
+{
+    struct service *service = server_service(program->server);
+    struct service_status status;
+    service->ops->status(service, &status);
+    uint64_t seen = status.stamps.checked + status.stamps.skipped;
+    if (seen == program->canon.life_stamps) return;
+    sim_world_fail(program->world,
+                   "stamps: %" PRIu64 " were applied, but %" PRIu64 " compared or passed over",
+                   program->canon.life_stamps, seen);
+}
+
 static void host_ended(struct server_host *host, enum exit_status status)
 {
     struct server_program *program = CONTAINER_OF(host, struct server_program, host);
+    check_stamps(program);
     program->status = (int)status;
     program->ready = false;
     clock_defer(program->seams.clock, &program->close);

@@ -66,7 +66,11 @@ uint64_t sim_store_latency(struct sim_store *store, enum sim_store_op op, uint64
 
 void sim_item_warm(const struct sim_store *store, struct sim_item *item); /* NULL: nothing */
 void sim_store_warm(struct store *base, struct store_warm *warm);         /* the seam's */
-void sim_warmings_drop(struct sim_store *store);                          /* without telling */
+/* A survey is one step here. */
+bool sim_store_goes_on(struct store *base, struct store_warm *warm, uint64_t bytes);
+uint64_t sim_store_went(struct store *base, const struct store_warm *warm);
+void sim_store_hurry(struct store *base, struct store_warm *warm);
+void sim_warmings_drop(struct sim_store *store); /* without telling */
 
 void sim_store_flush(struct store *base, struct store_flush *flush);          /* the seam's */
 enum err sim_store_flush_wait(struct store *base, struct store_flush *flush); /* likewise */

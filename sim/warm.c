@@ -93,6 +93,8 @@ static void warming_arrived(struct sim_event *event)
     struct store_warm *warm = warming->warm;
     warm->err = sim_store_roll(store->stores, SIM_STORE_WARM, store->path);
     warm->why.text[0] = '\0';
+    if (warm->err == ERR_OK && warm->survey != NULL)
+        SIM_CALL_NODE(store->stores->node, warm->survey(warm));
     if (warm->err != ERR_OK) (void)why_fail(&warm->why, warm->err, "%s: injected", store->path);
     for (size_t i = 0; warm->err == ERR_OK && i < warm->count; i++) {
         if (warm->found != NULL) range_give(store, warm, &warm->ranges[i]);
@@ -118,6 +120,27 @@ void sim_store_warm(struct store *base, struct store_warm *warm)
                                          profile->warm_us_max);
     sim_world_plan(store->stores->node->world, &warming->event, latency);
     (void)sim_heap_enter(before);
+}
+
+bool sim_store_goes_on(struct store *base, struct store_warm *warm, uint64_t bytes)
+{
+    (void)base;
+    (void)warm;
+    (void)bytes;
+    return true;
+}
+
+uint64_t sim_store_went(struct store *base, const struct store_warm *warm)
+{
+    (void)base;
+    (void)warm;
+    return 0;
+}
+
+void sim_store_hurry(struct store *base, struct store_warm *warm)
+{
+    (void)base;
+    (void)warm;
 }
 
 void sim_warmings_drop(struct sim_store *store)

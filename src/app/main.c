@@ -8,6 +8,7 @@
 #include "app/images.h"
 #include "app/run.h"
 #include "app/tools.h"
+#include "app/verify.h"
 
 #ifndef TIDEMARK_VERSION
 #define TIDEMARK_VERSION "0.1.0"
@@ -32,6 +33,7 @@ static const char usage[] =
     "  restore --from ARCHIVE --dir DIR --to-lsn N | --to-time T | --latest [--history ID]\n"
     "                                         make a new data directory as it was then;\n"
     "                                         T is in UTC: 2026-01-31T23:59:59.999Z\n"
+    "  verify HOST:PORT HOST:PORT ...         whether running copies hold the same; see --help\n"
     "  --help                                 this text; options: `tidemark server --help`\n"
     "  --version                              version and commit\n"
     "\n"
@@ -100,6 +102,12 @@ int main(int count, char **words)
         enum exit_status status = tool_restore((size_t)(count - 2),
                                                (const char *const *)(words + 2), &what);
         return what == NULL ? (int)status : usage_error("restore:", what);
+    }
+    if (strcmp(command, "verify") == 0) {
+        const char *what = NULL;
+        enum exit_status status = tool_verify((size_t)(count - 2), (const char *const *)(words + 2),
+                                              &what);
+        return what == NULL ? (int)status : usage_error("verify:", what);
     }
     if (strcmp(command, "log") == 0 || strcmp(command, "store") == 0 ||
         strcmp(command, "image") == 0 || strcmp(command, "archive") == 0) {

@@ -162,6 +162,7 @@ static void node_failed(struct node_listener *listener, enum node_failure failur
         [NODE_FAILED_LOG] = {"log_failed", EXIT_STATUS_LOG_SYNC},
         [NODE_FAILED_STORE] = {"store_failed", EXIT_STATUS_STORE},
         [NODE_FAILED_CORRUPT] = {"corrupt", EXIT_STATUS_CORRUPT},
+        [NODE_FAILED_DIVERGED] = {"diverged", EXIT_STATUS_DIGEST},
     };
     trace_event(server->world.trace, TRACE_WARNING, "server", failures[failure].event,
                 "why=\"%s\" exit_status=%d", why->text, (int)failures[failure].status);

@@ -31,7 +31,7 @@ static enum err enter(struct site *site, struct disk *disk, const char *director
                     directory);
 }
 
-static void print_word(struct bytes word)
+void tool_print_word(struct bytes word)
 {
     enum { SHOWN_MAX = 64 };
     putchar('"');
@@ -56,7 +56,7 @@ static enum err print_commands(struct payload_reader *reader, struct args *args)
         enum err err = payload_next_watch(reader, &watched);
         if (err != ERR_OK) return err;
         printf(" watch db%u ", watched.database);
-        print_word(watched.key);
+        tool_print_word(watched.key);
     }
     while (reader->commands > 0) {
         uint8_t database;
@@ -66,7 +66,7 @@ static enum err print_commands(struct payload_reader *reader, struct args *args)
         printf(" db%u %s", database, command->name);
         for (size_t i = 1; i < args->count; i++) {
             putchar(' ');
-            print_word(args->at[i]);
+            tool_print_word(args->at[i]);
         }
         if (reader->commands > 0) fputs(" ;", stdout);
     }
@@ -85,9 +85,9 @@ static enum err print_stream(struct payload_reader *reader)
     printf(" %s", words[word]);
     if (word < STREAM_PUBLISH) return ERR_OK;
     printf(" db%u ", published.database);
-    print_word(published.channel);
+    tool_print_word(published.channel);
     putchar(' ');
-    print_word(published.message);
+    tool_print_word(published.message);
     return ERR_OK;
 }
 
@@ -111,12 +111,34 @@ static enum err print_members(struct bytes payload)
     return ERR_OK;
 }
 
+static enum err print_stamp(struct bytes payload)
+{
+    struct stamped stamped;
+    enum err err = entry_take_stamp(payload, &stamped);
+    if (err != ERR_OK) return err;
+    char mark[MARK_TEXT_BYTES], digest[DIGEST_TEXT_BYTES];
+    mark_format(&stamped.mark, mark);
+    digest_format(stamped.digest, digest);
+    printf(" mark=%s digest=%s", mark, digest);
+    return ERR_OK;
+}
+
+static enum err print_verify(struct bytes payload)
+{
+    struct verify_point point;
+    enum err err = entry_take_verify(payload, &point);
+    if (err != ERR_OK) return err;
+    printf(" id=%016" PRIx64 " ranges=%" PRIu32, point.id, point.ranges);
+    return ERR_OK;
+}
+
 static enum err print_payload(struct bytes payload, struct args *args)
 {
     static const char *const kinds[] = {
         [ENTRY_EPOCH] = "epoch",   [ENTRY_COMMAND] = "command", [ENTRY_TRANSACTION] = "transaction",
         [ENTRY_EXPIRE] = "expire", [ENTRY_NOOP] = "noop",       [ENTRY_SERVE] = "serve",
-        [ENTRY_STREAM] = "stream", [ENTRY_MEMBERS] = "members",
+        [ENTRY_STREAM] = "stream", [ENTRY_MEMBERS] = "members", [ENTRY_STAMP] = "stamp",
+        [ENTRY_VERIFY] = "verify",
     };
     struct payload_reader reader;
     enum err err = payload_read(&reader, payload);
@@ -124,13 +146,15 @@ static enum err print_payload(struct bytes payload, struct args *args)
     printf(" %s", kinds[reader.kind]);
     if (reader.kind == ENTRY_STREAM) return print_stream(&reader);
     if (reader.kind == ENTRY_MEMBERS) return print_members(payload);
+    if (reader.kind == ENTRY_STAMP) return print_stamp(payload);
+    if (reader.kind == ENTRY_VERIFY) return print_verify(payload);
     if (reader.kind != ENTRY_EXPIRE) return print_commands(&reader, args);
     uint8_t database;
     struct bytes key;
     err = payload_expire(&reader, &database, &key);
     if (err != ERR_OK) return err;
     printf(" db%u ", database);
-    print_word(key);
+    tool_print_word(key);
     return ERR_OK;
 }
 

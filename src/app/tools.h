@@ -4,6 +4,7 @@
 #define APP_TOOLS_H
 
 #include "app/exit_status.h"
+#include "base/bytes.h"
 
 /* `tidemark log dump DIR`: every entry, a line each. */
 enum exit_status tool_log_dump(const char *directory);
@@ -11,5 +12,8 @@ enum exit_status tool_log_dump(const char *directory);
 enum exit_status tool_log_verify(const char *directory);
 /* `tidemark store digest DIR`: `mark=... digest=... recount=...`. */
 enum exit_status tool_store_digest(const char *directory);
+
+/* Onto standard output, as between quotes in a program; cut. */
+void tool_print_word(struct bytes word);
 
 #endif

@@ -246,6 +246,8 @@ enum err payload_read(struct payload_reader *reader, struct bytes payload)
                                                                                       : ERR_OK;
     case ENTRY_STREAM: return reader->rest.size < 1 ? ERR_CORRUPT : ERR_OK;
     case ENTRY_MEMBERS: return ERR_OK; /* payload_members() reads it */
+    case ENTRY_STAMP: return entry_take_stamp(payload, &(struct stamped){0});
+    case ENTRY_VERIFY: return entry_take_verify(payload, &(struct verify_point){0});
     default: return ERR_CORRUPT;
     }
 }

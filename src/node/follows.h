@@ -32,4 +32,9 @@ bool node_follows_watermarks(const struct node *node, struct message_watermarks 
 bool node_follows_streams(const struct node *node);
 void node_follows_status(const struct node *node, struct copies_status *out);
 
+/* Asks the primary whether it stands by its digest at that mark, of which this is the own one.
+ * False: there is no session for it now. */
+struct message_stamp;
+bool node_follows_stamp(struct node *node, const struct message_stamp *stamp);
+
 #endif

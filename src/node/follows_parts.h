@@ -94,7 +94,8 @@ struct follows {
     struct message_watermarks watermarks;
     uint64_t copy;              /* of the primary; 0: not known yet */
     uint64_t heard_us, down_us; /* of the session before; since then it streams no more */
-    uint64_t stamps;            /* that came */
+    bool stamp_due;             /* the own digest, to be told: */
+    struct message_stamp stamp;
     struct why why, why_traced;
 };
 

@@ -291,7 +291,7 @@ static void take_effect(struct peer *peer, const struct session_effect *effect)
     struct follows *follows = follows_of(peer);
     switch (effect->kind) {
     case EFFECT_STATE: take_state(follows, effect->state); break;
-    case EFFECT_STAMP: follows->stamps++; break;
+    case EFFECT_STAMP: node_stamps_answered(follows->node, &effect->stamp); break;
     case EFFECT_FACTS: result_is(follows, RESULT_FACTS, &effect->key, ERR_OK); break;
     case EFFECT_PROMISE: take_promise(follows, effect); break;
     case EFFECT_CUT: take_cut(follows, effect); break;
@@ -327,6 +327,12 @@ static bool next_result(struct peer *peer, struct session_event *event)
         [RESULT_INSTALLED] = EVENT_INSTALLED,
     };
     struct follows *follows = follows_of(peer);
+    if (follows->stamp_due) {
+        follows->stamp_due = false;
+        event->kind = EVENT_STAMP;
+        event->stamp = &follows->stamp;
+        return true;
+    }
     for (unsigned i = 0; i < RESULTS; i++) {
         struct follows_due *due = &follows->due[i];
         bool of_shard = i == RESULT_FACTS || i == RESULT_CUT || i == RESULT_INSTALLED;
@@ -341,6 +347,16 @@ static bool next_result(struct peer *peer, struct session_event *event)
         return true;
     }
     return false;
+}
+
+bool node_follows_stamp(struct node *node, const struct message_stamp *stamp)
+{
+    struct follows *follows = node->follows;
+    if (follows == NULL || !in_session(follows) || !follows->streamed) return false;
+    follows->stamp_due = true;
+    follows->stamp = *stamp;
+    peer_wake(&follows->peer);
+    return true;
 }
 
 static void step(struct peer *peer, const struct session_event *event, struct session_effects *out)
@@ -369,6 +385,8 @@ static void session_over(struct follows *follows)
         follows->down_us = clock_now_us(node->world.clock);
         node_serves_end(node, BYE_STOP);
     }
+    follows->stamp_due = false;
+    node_stamps_session_over(node);
     follower_release(&follows->follower);
     follows_image_let_go(&follows->image);
     memset(follows->due, 0, sizeof follows->due);

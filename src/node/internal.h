@@ -14,8 +14,11 @@
 #include "node/node.h"
 #include "node/peer.h"
 #include "node/pipeline.h"
+#include "node/points.h"
+#include "node/reach.h"
 #include "node/serves.h"
 #include "node/shard.h"
+#include "node/stamps.h"
 #include "node/start.h"
 #include "node/steer.h"
 #include "node/upkeep.h"
@@ -85,6 +88,8 @@ struct node {
     struct start start;
     struct images images;
     struct archiving archiving;
+    struct stamps stamps;
+    struct points points;
 
     /* The other copies. */
     bool leads; /* entries are made here; else they come from the primary */

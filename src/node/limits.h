@@ -26,6 +26,13 @@ enum {
     /* The bytes of images are read again at this rate, those of each image once in so long. */
     NODE_SCRUB_BYTES_PER_SECOND = 16 << 20,
     NODE_SCRUB_PERIOD_S = 24 * 60 * 60,
+    /* A digest is put into the log at most so often. Every record is counted again, at the rate of
+       the images' bytes, once in a period; the first time so long after a start. */
+    NODE_STAMP_US = 1000 * 1000,
+    NODE_RECOUNT_PERIOD_S = 24 * 60 * 60,
+    NODE_RECOUNT_FIRST_S = 60 * 60,
+    /* The view of a verification is kept for so long. */
+    NODE_VERIFY_KEEP_S = 10 * 60,
     /* A flush begins when a crash would leave so much to replay. Past the second figure entries
        wait for the flush that is under way: this bounds every start. */
     NODE_REPLAY_US = 250 * 1000,
@@ -48,6 +55,10 @@ enum {
     NODE_PEER_UNSENT_BYTES = 16 << 20,
     /* The times and windows of struct session_options. */
     NODE_SESSION_KEEPALIVE_US = 1000 * 1000,
+    /* reach.h: silence of others that ends a primary's role, which takes a few keep-alives; and
+       what an epoch that is not open waits before it goes on without a copy. */
+    NODE_REACH_US = 3 * 1000 * 1000,
+    NODE_UNOPENED_DROP_US = 6 * 1000 * 1000,
     NODE_SESSION_SILENT_US = 10 * 1000 * 1000,
     NODE_SESSION_HELLO_US = 10 * 1000 * 1000,
     NODE_SESSION_DEGRADE_US = 5 * 1000 * 1000,

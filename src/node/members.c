@@ -127,6 +127,7 @@ void node_members_lead(struct node *node, struct epoch epoch, struct lsn committ
         membership->attached[i] = (struct attached){0};
         membership->gone_us[i] = clock_now_us(node->world.clock);
     }
+    node_reach_begin(node);
     if (now->count > 0 && now->all != node->copies.all)
         trace_event(node->world.trace, TRACE_NOTICE, "node", "mode_of_log_holds",
                     "mode=%s configured=%s", now->all ? "all" : "local",
@@ -166,6 +167,8 @@ void node_members_commit(struct node *node)
 
 bool node_members_may_write(const struct node *node, const char **error)
 {
+    *error = "READONLY This copy gives its role to another one (FAILOVER).";
+    if (node->failover.copy != 0) return false;
     *error =
         "NOREPLICAS Not enough copies count for a write in mode all: see REPL.STATUS, REPL.ADD";
     if (node->membership.proposes) return false;
@@ -428,10 +431,20 @@ static void note_gone(struct node *node)
     }
 }
 
+/* A copy that counts in an epoch that is not open may be the primary of before, which has to know
+ * by then that it may be one no more. */
+static bool is_too_soon(const struct node *node, unsigned index)
+{
+    bool open = !lsn_before(node->committed, node->start.epoch_lsn);
+    uint64_t gone_us = clock_now_us(node->world.clock) - node->membership.gone_us[index];
+    return !open && gone_us < NODE_UNOPENED_DROP_US;
+}
+
 static void drop_if_gone(struct node *node, unsigned index)
 {
     uint64_t now_us = clock_now_us(node->world.clock);
     uint64_t patience_us = node->copies.drop_after_us;
+    if (is_too_soon(node, index)) return;
     uint64_t *gone_us = &node->membership.gone_us[index];
     if (patience_us == 0 || now_us - *gone_us < patience_us) return;
     *gone_us = now_us; /* refused for want of others: asked again after as long */
@@ -478,7 +491,7 @@ static void overtake(struct node *node)
     for (unsigned i = 1; i < node->progress.count; i++) {
         struct progress_copy *copy = &node->progress.copies[i];
         if (copy->counting != COUNTING_IN) continue;
-        if (is_unwanted(node, copy)) begin_remove(node, copy);
+        if (is_unwanted(node, copy) && !is_too_soon(node, i)) begin_remove(node, copy);
         else drop_if_gone(node, i);
         if (node->membership.stage == CHANGE_REMOVE) return;
     }
@@ -491,7 +504,8 @@ static void step_unopened(struct node *node)
     struct steer *steer = steer_first(node);
     struct progress_copy *copy = steer == NULL ? NULL : progress_of(node, steer->copy);
     bool removes = steer != NULL && steer->kind == STEER_REMOVE && copy != NULL &&
-                   copy->counting != COUNTING_OUT;
+                   copy->counting != COUNTING_OUT &&
+                   !is_too_soon(node, (unsigned)(copy - node->progress.copies));
     if (removes) take_away(node, steer);
     if (node->membership.stage == CHANGE_NONE) overtake(node);
 }

@@ -34,7 +34,9 @@ struct membership {
     struct lsn entry;   /* of the step; 0: the log had no room for it yet */
     struct list steers; /* struct steer: the first is under way */
     struct attached attached[PROGRESS_COPIES_MAX];
-    uint64_t gone_us[PROGRESS_COPIES_MAX]; /* of progress->copies: a session lived last */
+    uint64_t gone_us[PROGRESS_COPIES_MAX];  /* of progress->copies: a session lived last */
+    uint64_t heard_us[PROGRESS_COPIES_MAX]; /* likewise: it was heard last */
+    uint64_t sure_until_us;                 /* reach.h */
 };
 
 /* An entry that names copies is in the log, applied or not. */

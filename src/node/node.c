@@ -192,7 +192,10 @@ void node_close(struct node *node)
         log_abandon(node->log);
     }
     log_reader_close(node->start.reader);
+    node_stamps_close(node);
+    node_points_close(node);
     if (node->machine != NULL) node->maker->close(node->maker, node->machine);
+    node_points_reset(node);
     node_follows_close(node); /* its promise was the log's */
     free_order(node);
     free_parked(node);

@@ -70,9 +70,10 @@ struct node_options {
 
 /* Why a node ends by itself; the process's exit status follows from it. */
 enum node_failure {
-    NODE_FAILED_LOG,     /* a sync of the log failed */
-    NODE_FAILED_STORE,   /* the store failed otherwise than by lack of space */
-    NODE_FAILED_CORRUPT, /* bytes on disk are not what was written */
+    NODE_FAILED_LOG,      /* a sync of the log failed */
+    NODE_FAILED_STORE,    /* the store failed otherwise than by lack of space */
+    NODE_FAILED_CORRUPT,  /* bytes on disk are not what was written */
+    NODE_FAILED_DIVERGED, /* this copy does not hold what its mark says; all of it is kept */
 };
 
 /* Told on the loop, never from inside a call into the node. */

@@ -285,18 +285,12 @@ static const char refuse_space[] = "MISCONF The disk is nearly full: commands th
                                    "refused until space returns. Reads and deletions still work";
 
 static const char refuse_replica[] = "READONLY You can't write against a read only replica.";
-static const char refuse_failover[] =
-    "READONLY This copy gives its role to another one (FAILOVER).";
 
 static void admit_write(struct node *node, struct call *call, struct bytes payload)
 {
     const char *error = refuse_replica;
     if (!node->leads || !node_members_may_write(node, &error)) {
         call_refuse(node, call, error);
-        return;
-    }
-    if (node->failover.copy != 0) {
-        call_refuse(node, call, refuse_failover);
         return;
     }
     if (node_is_low(node) && payload_adds_data(node, payload)) {
@@ -327,6 +321,18 @@ static void admit_write(struct node *node, struct call *call, struct bytes paylo
 static const char refuse_unopened[] = "LOADING the copies that count have not confirmed this "
                                       "primary yet: see REPL.STATUS";
 
+static const char refuse_unsure[] = "LOADING so many copies are out of reach that another one may "
+                                    "lead by now: see REPL.STATUS";
+
+/* Why a primary does not answer a read; NULL: it does. */
+static const char *refused_read(struct node *node)
+{
+    struct lsn applied = node->machine->ops->applied(node->machine).lsn;
+    if (lsn_before(applied, node->start.epoch_lsn)) return refuse_unopened;
+    read_clock(node);
+    return node_reach_is_sure(node, node->boot_us) ? NULL : refuse_unsure;
+}
+
 /* Whether a client that waited is about to get its element. */
 static bool is_serving(struct node *node)
 {
@@ -353,9 +359,9 @@ void node_submit(struct service *service, struct call *call)
         node_call_end(call, CALL_UNKNOWN);
         return;
     }
-    if (call->kind == CALL_READ && node->leads &&
-        lsn_before(node->machine->ops->applied(node->machine).lsn, node->start.epoch_lsn)) {
-        call_refuse(node, call, refuse_unopened);
+    const char *error = call->kind == CALL_READ && node->leads ? refused_read(node) : NULL;
+    if (error != NULL) {
+        call_refuse(node, call, error);
         return;
     }
     switch (call->kind) {
@@ -467,6 +473,8 @@ static bool take_entry(struct node *node, struct call *call)
         node_fail(node, err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE, &why);
         return false;
     }
+    node_stamps_applied(node, &entry);
+    node_points_applied(node, &entry);
     order_take(node, call);
     row_add(node, call);
     call->mark = node->machine->ops->applied(node->machine);
@@ -498,7 +506,8 @@ void node_run(struct node *node)
     uint64_t began_us = clock_now_us(node->world.clock);
     unsigned taken = 0;
     bool going = node_apply_tail(node);
-    while (going && !node->stalled && !node->held && node->phase != NODE_FAILED) {
+    while (going && !node->stalled && !node->held && !node_stamps_hold(node) &&
+           !node_points_hold(node) && node->phase != NODE_FAILED) {
         struct list *first = list_first(&node->order);
         if (first == NULL) break;
         struct call *call = CONTAINER_OF(first, struct call, node);
@@ -521,6 +530,7 @@ void node_run(struct node *node)
     log_forget(node->log, node->machine->ops->applied(node->machine).lsn);
     become_ready(node);
     node_sessions_advanced(node);
+    node_points_step(node);
     node_flush_if_due(node);
     node_stop_step(node);
 }

@@ -65,6 +65,7 @@ static enum err window_apply(struct node *node, const struct window *window, str
         if (err != ERR_OK)
             return why_fail(why, err, "entry %" PRIu64 " could not be applied", entry->lsn.at);
         hlc_observe(&node->hlc, entry->stamp);
+        node_stamps_applied(node, entry);
         node->start.replayed++;
     }
     return ERR_OK;

@@ -393,6 +393,16 @@ static const struct serve *serve_of_session(const struct serves *serves, uint64_
     return NULL;
 }
 
+uint64_t node_serves_heard_us(const struct node *node, uint64_t copy)
+{
+    if (node->serves == NULL) return 0;
+    const struct orchestrator *orchestrator = &node->serves->senders->orchestrator;
+    const struct sender *sender = orchestrator_sender(orchestrator, copy);
+    const struct serve *serve = sender == NULL ? NULL
+                                               : serve_of_session(node->serves, sender->session);
+    return serve == NULL ? 0 : serve->primary.link.received_us;
+}
+
 static void status_of_session(const struct serve *serve, uint64_t now, struct copy_status *out)
 {
     const struct primary *primary = &serve->primary;

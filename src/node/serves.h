@@ -33,6 +33,8 @@ void node_serves_members(struct node *node);
 /* Entries from here on are held for copies; 0: all, since a configured copy has not reported yet;
  * `none` when nobody holds any. */
 struct lsn node_serves_floor(const struct node *node, struct lsn none);
+/* When that copy was heard last in its session of now; 0: it has none. */
+uint64_t node_serves_heard_us(const struct node *node, uint64_t copy);
 /* How many other copies have synced the log through `lsn`, by sessions of now. */
 unsigned node_serves_durable(const struct node *node, struct lsn lsn);
 /* Ends the session of that copy with BYE_LEAD: it is to lead. No session of it is fine. */
@@ -41,5 +43,9 @@ MUST_USE enum err node_serves_rebuild(struct node *node, uint64_t copy);
 /* What is told of them: fills in at[], count, in_sync. */
 void node_serves_status(const struct node *node, struct copies_status *out);
 bool node_serves_event(const struct node *node, uint64_t number, struct copy_event *out);
+
+/* Tells it to every copy that has asked about a digest. */
+struct message_stamp;
+void node_serves_stamp(struct node *node, const struct message_stamp *stamp);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/plant.h"
+#include "node/internal.h"
 #include "node/serving.h"
 
 static struct serve *serve_of(struct peer *peer)
@@ -121,7 +122,10 @@ static void carry_out(struct peer *peer, const struct session_effect *effect)
     case EFFECT_UNPIN: unpin(serve); break;
     case EFFECT_IMAGE_END: serve_image_end(serve); break;
     case EFFECT_ACKED: acked(serve, effect); break;
-    case EFFECT_STAMP: serve->serves->stamps++; break;
+    case EFFECT_STAMP:
+        serve->stamp_asked = true;
+        node_stamps_asked(serve->serves->node, &effect->stamp);
+        break;
     case EFFECT_CLOSE: break; /* the peer's */
     case EFFECT_PROMISE:
     case EFFECT_CUT:
@@ -172,10 +176,30 @@ static bool is_ready(struct serve *serve, struct session_event *event)
 static bool result(struct peer *peer, struct session_event *event)
 {
     struct serve *serve = serve_of(peer);
+    if (serve->stamp_due) {
+        serve->stamp_due = false;
+        event->kind = EVENT_STAMP;
+        event->stamp = &serve->stamp;
+        return true;
+    }
     if (!serve->asked.waits || !is_ready(serve, event)) return false;
     event->key = serve->asked.key;
     serve->asked.waits = false;
     return true;
+}
+
+void node_serves_stamp(struct node *node, const struct message_stamp *stamp)
+{
+    if (node->serves == NULL) return;
+    struct list *all = &node->serves->serves;
+    for (struct list *at = all->next; at != all; at = at->next) {
+        struct serve *serve = CONTAINER_OF(at, struct serve, node);
+        if (!serve->stamp_asked) continue;
+        serve->stamp_asked = false;
+        serve->stamp_due = true;
+        serve->stamp = *stamp;
+        peer_wake(&serve->peer);
+    }
 }
 
 static void tell_log(struct peer *peer, struct session_event *event)

@@ -96,6 +96,7 @@ static void node_status(struct service *service, struct service_status *out)
         .sync_us = log_sync_us(node->log),
         .expired_keys = node->upkeep.expired_keys,
         .low_space = node_is_low(node),
+        .stamps = node->stamps.figures,
         .clock_jump_ms = hlc_jump_ms(&node->hlc),
     };
     out->applied = out->mark.lsn;
@@ -121,4 +122,6 @@ const struct service_ops node_service_ops = {
     .unsteer = node_unsteer,
     .await = node_await,
     .unawait = node_unawait,
+    .verify = node_verify,
+    .unverify = node_unverify,
 };

@@ -41,7 +41,6 @@ struct serves {
     struct lsn appended;
     struct lag lag;
     uint64_t bytes_then; /* of the log, when this began: what was before is not counted */
-    uint64_t stamps;     /* that came */
 };
 
 /* What was asked of the world by a session: one thing at a time. */
@@ -81,6 +80,8 @@ struct serve {
     uint64_t copy, session; /* 0: not planned for */
     char from[NET_ADDRESS_TEXT_BYTES];
     struct serve_asked asked;
+    bool stamp_asked, stamp_due; /* by the copy, of this one; what it is told of it: */
+    struct message_stamp stamp;
     bool ack_due;
     struct progress_ack ack; /* the newest, for the node */
     enum err pinned;         /* what EFFECT_PIN came to */

@@ -230,6 +230,8 @@ void node_copies_tick(struct node *node)
     node_votes_tick(node);
     if (node->follows != NULL) node_follows_tick(node);
     if (node->serves != NULL) node_serves_tick(node);
+    if (node->leads && !node_reach_look(node))
+        node_unlead(node, "so many copies are out of reach that another one may lead by now");
     node_members_step(node);
     node_failover_step(node);
     node_force_step(node);

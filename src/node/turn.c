@@ -114,8 +114,12 @@ static void close_shard(struct node *node)
     node->images.snapshot = NULL;
     log_reader_close(node->start.reader);
     node->start.reader = NULL;
+    node_stamps_close(node);
+    node_points_close(node);
     node->maker->close(node->maker, node->machine);
     node->machine = NULL;
+    node_stamps_reset(node);
+    node_points_reset(node);
     log_abandon(node->log);
     node->log = NULL;
     refuse_parked(node);

@@ -33,6 +33,7 @@ static void flush_begin(struct node *node)
 {
     node->upkeep.flush_wanted = false;
     node->upkeep.flushing = true;
+    node_points_freezing(node);
     node->machine->ops->flush(node->machine, &node->upkeep.flush);
 }
 
@@ -65,6 +66,8 @@ static void flush_done(struct machine_flush *flush)
         if (through.at > 1) log_trim(node->log, (struct lsn){through.at - 1});
     }
     node_images_flushed(node, flush->err);
+    node_points_flushed(node, flush->err);
+    node_stamps_step(node);
     node->held = false;
     node_run(node);
 }
@@ -239,6 +242,8 @@ static void tick_fired(struct timer *timer)
     if (node->phase == NODE_FAILED || node->phase == NODE_STOPPED) return;
     clock_timer_start(node->world.clock, &node->upkeep.tick, NODE_TICK_US);
     if (node->phase == NODE_DRAINING) node_stop_step(node);
+    node_stamps_tick(node);
+    node_points_tick(node);
     if (node->phase != NODE_SERVING) return;
     measure_applying(node);
     free_space(node);

@@ -78,6 +78,18 @@ MUST_USE enum err real_trace_open(struct trace **trace, const char *path, enum t
                                   struct why *why);
 void real_trace_close(struct trace *trace); /* NULL is fine */
 
+/* A connection to "HOST:PORT" that waits, each time for `timeout_us` at most. On failure *line is
+ * NULL. ERR_CONFIG: it is no address; ERR_IO: all else, with the reason. */
+struct real_line;
+MUST_USE enum err real_line_open(struct real_line **line, const char *address, uint64_t timeout_us,
+                                 struct why *why);
+MUST_USE enum err real_line_send(struct real_line *line, struct bytes bytes, struct why *why);
+/* Appends what is there, at least one byte. */
+MUST_USE enum err real_line_receive(struct real_line *line, struct buffer *into, struct why *why);
+void real_line_set_timeout(struct real_line *line, uint64_t timeout_us);
+void real_line_close(struct real_line *line); /* NULL is fine */
+void real_nap(uint64_t us);
+
 /* ---- This process ---- */
 
 /* How the open files that the system allows this process are shared, so that clients never take

@@ -141,6 +141,7 @@ static void store_flush_done(struct worker *worker, struct list *item)
     if (flush->err == ERR_PENDING) {
         store->held_flush = flush;
         store->reopening = true;
+        store_real_surveys_hurry(store);
     }
     bool held = flush->err == ERR_PENDING;
     if (!held) store->flushing = false;
@@ -186,12 +187,17 @@ static void store_warm_work(struct worker *worker, struct list *item)
     if (own) rocksdb_readoptions_destroy(options);
 }
 
+void store_real_warmed(struct store_real *store)
+{
+    store->warming -= 1;
+    store_reopen_if_idle(store);
+}
+
 static void store_warm_done(struct worker *worker, struct list *item)
 {
     struct store_real *store = CONTAINER_OF(worker, struct store_real, warmer);
     struct store_warm *warm = CONTAINER_OF(item, struct store_warm, node);
-    store->warming -= 1;
-    store_reopen_if_idle(store);
+    store_real_warmed(store);
     warm->done(warm);
 }
 
@@ -199,7 +205,8 @@ static void store_real_warm(struct store *base, struct store_warm *warm)
 {
     struct store_real *store = store_of(base);
     MUST(warm->done != NULL);
-    if (store->reopening) list_append(&store->held_warms, &warm->node);
+    if (warm->survey != NULL) store_real_survey(store, warm);
+    else if (store->reopening) list_append(&store->held_warms, &warm->node);
     else store_warm_submit(store, &warm->node);
 }
 
@@ -219,7 +226,10 @@ static void store_clean_done(struct worker *worker, struct list *item)
     struct store_real *store = CONTAINER_OF(worker, struct store_real, cleaner);
     (void)item;
     store->cleaning = false;
-    if (store->cleaned == ERR_PENDING) store->reopening = true;
+    if (store->cleaned == ERR_PENDING) {
+        store->reopening = true;
+        store_real_surveys_hurry(store);
+    }
     store_reopen_if_idle(store);
 }
 
@@ -244,14 +254,17 @@ static void store_real_close(struct store *base)
 {
     if (base == NULL) return;
     struct store_real *store = store_of(base);
-    MUST(store->cursors == 0 && (list_empty(&store->views) || store->warming > 0));
+    MUST(list_empty(&store->views) || store->warming > 0);
     atomic_store(&store->engine.hurry, true);
     if (store->stores->loop != NULL) {
         worker_release(&store->flusher);
         worker_release(&store->warmer);
         worker_release(&store->cleaner);
+        worker_release(&store->surveyor);
         clock_cancel(&store->stores->loop->clock, &store->reopen);
     }
+    MUST(store->cursors == 0);
+    store_real_surveys_drop(store);
     while (!list_empty(&store->views)) store_real_view_drop(store, list_first(&store->views));
     engine_close(&store->engine);
     list_remove(&store->node);
@@ -264,6 +277,9 @@ static const struct store_ops store_real_ops = {
     .flush = store_real_flush,
     .flush_wait = store_real_flush_wait,
     .warm = store_real_warm,
+    .goes_on = store_real_goes_on,
+    .went = store_real_went,
+    .hurry = store_real_hurry,
     .fetch = store_real_fetch,
     .view_open = store_real_view_open,
     .view_close = store_real_view_close,
@@ -295,6 +311,7 @@ static enum err stores_real_open(struct stores *base, const char *path, bool cre
     list_init(&store->held_warms);
     list_init(&store->views);
     list_init(&store->clean);
+    list_init(&store->surveys);
     store->reopen.run = store_reopen_task;
     store->flusher = (struct worker){.work = store_flush_work,
                                      .done = store_flush_done,
@@ -306,10 +323,15 @@ static enum err stores_real_open(struct stores *base, const char *path, bool cre
                                      .done = store_clean_done,
                                      .name = "store-clean",
                                      .threads_max = 1};
+    store->surveyor = (struct worker){.work = store_real_survey_work,
+                                      .done = store_real_survey_done,
+                                      .name = "store-survey",
+                                      .threads_max = WORKER_THREADS_MAX};
     if (stores->loop != NULL) {
         worker_init(&store->flusher, &stores->loop->mail);
         worker_init(&store->warmer, &stores->loop->mail);
         worker_init(&store->cleaner, &stores->loop->mail);
+        worker_init(&store->surveyor, &stores->loop->mail);
     }
     store_measure(store);
     *out = &store->store;
@@ -353,6 +375,8 @@ static bool store_settle_one(struct store_real *store)
         return true;
     }
     if (item == NULL) return false;
+    if (worker == &store->warmer && CONTAINER_OF(item, struct store_warm, node)->survey != NULL)
+        worker = &store->surveyor;
     list_remove(item);
     worker->work(worker, item);
     worker->done(worker, item);

@@ -3,7 +3,8 @@
 #ifndef SEAM_ENTRY_H
 #define SEAM_ENTRY_H
 
-#include "base/bytes.h"
+#include "base/buffer.h"
+#include "base/checksum.h"
 #include "base/hlc.h"
 #include "base/mark.h"
 
@@ -18,6 +19,8 @@ enum entry_kind {
     ENTRY_SERVE = 6,   /* a further attempt of a blocked command, at one key; as ENTRY_COMMAND */
     ENTRY_STREAM = 7,  /* a word to the stream of effects: command/payload.h */
     ENTRY_MEMBERS = 8, /* the copies and the rule of commits: command/payload.h */
+    ENTRY_STAMP = 9,   /* what the digest was at a mark */
+    ENTRY_VERIFY = 10, /* a place at which copies are to be compared */
 };
 
 struct entry {
@@ -27,5 +30,23 @@ struct entry {
     struct lineage lineage; /* including this entry */
     struct bytes payload;   /* borrowed; at least the kind byte */
 };
+
+/* Digest stamp: whoever made the entry had this digest at this mark. */
+struct stamped {
+    struct mark mark;
+    struct digest digest;
+};
+void entry_put_stamp(struct buffer *out, const struct stamped *stamped);
+MUST_USE enum err entry_take_stamp(struct bytes payload, struct stamped *out); /* ERR_CORRUPT */
+
+/* A point of verification: every copy takes a view behind this entry, and sums up its keys in
+ * `ranges` ranges, into which the salt spreads them. */
+enum { VERIFY_RANGES_MAX = 65536 };
+struct verify_point {
+    uint64_t id, salt;
+    uint32_t ranges; /* 1 to VERIFY_RANGES_MAX */
+};
+void entry_put_verify(struct buffer *out, const struct verify_point *point);
+MUST_USE enum err entry_take_verify(struct bytes payload, struct verify_point *out); /* likewise */
 
 #endif

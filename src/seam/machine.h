@@ -13,6 +13,7 @@
 #include "seam/effects.h"
 #include "seam/entry.h"
 #include "seam/reply.h"
+#include "seam/survey.h"
 
 struct machine {
     const struct machine_ops *ops;
@@ -87,6 +88,8 @@ struct machine_ops {
     /* What the newest flush left, for an image: opens now, reads as it is asked to. One at a time;
      * closed by the caller before the store and the machine are. */
     struct capture *(*capture)(struct machine *machine);
+    /* Of what the newest flush left: opens now, answers beside all else. Closed likewise. */
+    struct survey *(*survey)(struct machine *machine);
     struct effects_place (*effects)(const struct machine *machine);
     /* Reads the stream of effects. ERR_NOT_FOUND: it is off, or what is asked for is not kept any
      * more, or not there yet, or no place to join. ERR_PENDING: warm(), then ask again.

@@ -17,6 +17,7 @@
 #include "seam/clock.h"
 #include "seam/copies.h"
 #include "seam/reply.h"
+#include "seam/verification.h"
 
 struct service {
     const struct service_ops *ops;
@@ -104,6 +105,15 @@ struct service_archive {
     struct why why;                        /* of the last failure */
 };
 
+/* Comparisons of digests, and recounts, of this process. */
+struct service_stamps {
+    uint64_t checked, skipped, differing; /* stamps in the log; skipped: of a mark not known here */
+    struct mark mark;                     /* of the newest that was checked; LSN 0: none */
+    uint64_t asked;                       /* by copies that follow, whose digest is another */
+    uint64_t recounts;                    /* of all records */
+    struct lsn recounted;                 /* what the newest was of; 0: none */
+};
+
 enum service_phase {
     SERVICE_OPENING, /* calls are refused: the end of the log is being applied */
     SERVICE_SERVING,
@@ -137,6 +147,7 @@ struct service_status {
     int64_t clock_jump_ms;
     struct service_images images;
     struct service_archive archive;
+    struct service_stamps stamps;
 };
 
 struct service_ops {
@@ -168,6 +179,8 @@ struct service_ops {
                     struct steer *steer); /* it goes on without the caller */
     void (*await)(struct service *service, struct await *await);
     void (*unawait)(struct service *service, struct await *await); /* not waiting is fine */
+    void (*verify)(struct service *service, struct verification *verification);
+    void (*unverify)(struct service *service, struct verification *verification);
 };
 
 #endif

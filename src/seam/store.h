@@ -85,7 +85,12 @@ struct store_warm {
      * only for ranges forward. May be called on another thread: it may touch only what the loop
      * leaves alone until done(). Before an error, some records may have been given. */
     void (*found)(struct store_warm *warm, struct bytes key, struct bytes value);
-    enum err err;
+    /* Not NULL: this is called instead, beside all other work, and may take hours: it reads `view`
+     * through cursors with STORE_WAIT, and asks goes_on() all the while. No ranges, no `found`. On
+     * another thread: as for `found`. */
+    void (*survey)(struct store_warm *warm);
+    uint64_t bytes_per_s; /* of a survey; 0: as fast as it can be */
+    enum err err;         /* of a survey: what it has set itself, or ERR_SHUT: it never began */
     struct why why;
     void (*done)(struct store_warm *warm); /* on the loop */
     struct list node;                      /* the world's */
@@ -119,6 +124,12 @@ struct store_ops {
     /* The same, carried out before it returns, with no done(): start-up and tools. */
     enum err (*flush_wait)(struct store *store, struct store_flush *flush);
     void (*warm)(struct store *store, struct store_warm *warm);
+    /* From inside a survey, which has read so much more: waits as its rate asks for. False: it ends
+     * now, with an error. */
+    bool (*goes_on)(struct store *store, struct store_warm *warm, uint64_t bytes);
+    uint64_t (*went)(struct store *store, const struct store_warm *warm); /* bytes of a survey */
+    void (*hurry)(struct store *store,
+                  struct store_warm *warm); /* goes_on() is false from now on */
     void (*fetch)(struct store *store, struct store_fetch *fetch); /* blocks: start-up only */
     struct store_view *(*view_open)(struct store *store);          /* cheap; closed by the caller */
     /* No warm of it is under way; only with the whole store does a view go from under one. */

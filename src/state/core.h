@@ -61,7 +61,7 @@ struct state {
     enum frozen phase;
     uint32_t settled; /* generations up to this one are clean */
     struct flush_job *job;
-    struct list captures; /* open ones, and closed ones whose view is still being read */
+    struct list captures, surveys; /* open ones, and closed ones whose view is still being read */
 
     struct journal journal;
     struct effects effects;

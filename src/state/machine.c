@@ -8,6 +8,7 @@
 #include "state/dispatch.h"
 #include "state/inside.h"
 #include "state/proof.h"
+#include "state/ranges.h"
 #include "state/tx_effects.h"
 
 enum {
@@ -194,6 +195,8 @@ static enum err evaluate(struct tx *tx, struct bytes payload)
     case ENTRY_EXPIRE: return tx->inside->reading ? ERR_PROTOCOL : evaluate_expire(tx, &reader);
     case ENTRY_STREAM: return tx->inside->reading ? ERR_PROTOCOL : evaluate_stream(tx, &reader);
     case ENTRY_MEMBERS: return evaluate_members(tx, payload);
+    case ENTRY_STAMP: /* these two are for whoever drives the machine */
+    case ENTRY_VERIFY:
     case ENTRY_EPOCH:
     case ENTRY_NOOP: return tx->inside->reading ? ERR_PROTOCOL : ERR_OK;
     default: return ERR_CORRUPT;
@@ -403,6 +406,7 @@ static void state_close(struct machine *machine)
     struct state *state = state_of(machine);
     state_flush_forget(state);
     state_capture_forget(state);
+    state_survey_forget(state);
     state_tidy_forget(state);
     state_warm_forget(state);
     while (!list_empty(&state->spaces)) {
@@ -450,6 +454,7 @@ static const struct machine_ops state_ops = {
     .unflushed_records = state_unflushed_records,
     .flush = state_flush,
     .capture = state_capture,
+    .survey = state_survey,
     .effects = state_effects,
     .effects_read = state_effects_read,
     .due = state_due,
@@ -518,6 +523,7 @@ enum err state_open(struct machine **machine, struct store *store, struct clock 
     list_init(&state->spaces);
     list_init(&state->warmings);
     list_init(&state->captures);
+    list_init(&state->surveys);
     for (unsigned i = 0; i < DATABASES; i++) {
         struct keyspace *space = keyspace_new(meta.databases[i].namespace, meta.mark.lsn.at > 0);
         space->meta = meta.databases[i];

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "state/effects.h"
 #include "state/proof.h"
+#include "state/ranges.h"
 #include "state/record.h"
 #include "state/state.h"
 
@@ -30,6 +31,9 @@ struct recount {
     struct buffer place;
     struct state_recount *out;
     struct why *why;
+    struct store *store;
+    struct store_warm *survey; /* that this is; NULL: none */
+    uint64_t unpaced_bytes;    /* read since it asked whether it goes on */
 };
 
 /* --- Owners: an open table, never more than half full --- */
@@ -89,6 +93,20 @@ static enum err misfit_here(struct recount *recount, const struct store_cursor *
     return proof_misfit(recount->why, cursor->ops->key(cursor), what);
 }
 
+/* After so much was read. ERR_SHUT: a survey that has to end. */
+static enum err pace(struct recount *recount, const struct store_cursor *cursor)
+{
+    enum { PACE_BYTES = 64 << 10, RECORD_BYTES = 16 };
+    if (recount->survey == NULL) return ERR_OK;
+    recount->unpaced_bytes += RECORD_BYTES + cursor->ops->key(cursor).size +
+                              cursor->ops->value(cursor).size;
+    if (recount->unpaced_bytes < PACE_BYTES) return ERR_OK;
+    uint64_t bytes = recount->unpaced_bytes;
+    recount->unpaced_bytes = 0;
+    if (recount->store->ops->goes_on(recount->store, recount->survey, bytes)) return ERR_OK;
+    return why_fail(recount->why, ERR_SHUT, "the survey was ended before it was done");
+}
+
 /* The database with the namespace; DATABASES: it is not in use. */
 static unsigned database_of(const struct recount *recount, uint64_t namespace)
 {
@@ -117,6 +135,8 @@ static enum err count_strand(struct recount *recount, uint64_t namespace, const 
         if (err != ERR_OK) return err;
         counted->count++;
         counted->sum = digest_add(counted->sum, element.digest);
+        err = pace(recount, cursor);
+        if (err != ERR_OK) return err;
     }
     owners_add(&recount->owners, owner_id(namespace, key->version, kind));
     return err == ERR_NOT_FOUND ? ERR_OK : err;
@@ -169,6 +189,7 @@ static enum err count_key(struct recount *recount, unsigned database, const stru
     struct meta_database *found = &recount->found[database];
     struct key key = {.database = (uint8_t)database};
     enum err err = proof_key(cursor, prefix, &recount->meta.mark, &key, recount->why);
+    if (err == ERR_OK) err = pace(recount, cursor);
     if (err != ERR_OK) return err;
     found->keys++;
     recount->out->keys++;
@@ -267,6 +288,8 @@ static enum err pass_strands(struct recount *recount, enum layout kind)
         if (!owners_have(&recount->owners, id)) {
             return misfit_here(recount, cursor, "it belongs to no key");
         }
+        err = pace(recount, cursor);
+        if (err != ERR_OK) return err;
         struct prefix end = layout_end(&strand);
         err = proof_within(cursor, &all, cursor->ops->seek(cursor, prefix_bytes(&end)));
     }
@@ -351,8 +374,14 @@ static enum err read_meta(struct recount *recount)
 enum err state_recount(struct store *store, struct store_view *view, struct state_recount *recount,
                        struct why *why)
 {
+    return recount_survey(store, view, NULL, recount, why);
+}
+
+enum err recount_survey(struct store *store, struct store_view *view, struct store_warm *warm,
+                        struct state_recount *recount, struct why *why)
+{
     *recount = (struct state_recount){0};
-    struct recount job = {.out = recount, .why = why};
+    struct recount job = {.out = recount, .why = why, .store = store, .survey = warm};
     if (why != NULL) why->text[0] = '\0';
     buffer_init(&job.place);
     job.keys = store->ops->cursor(store, view, STORE_WAIT);

@@ -73,6 +73,22 @@ static inline enum err rewrite_members(struct bytes payload, struct buffer *out)
     return err;
 }
 
+static inline enum err rewrite_stamp(struct bytes payload, struct buffer *out)
+{
+    struct stamped stamped;
+    enum err err = entry_take_stamp(payload, &stamped);
+    if (err == ERR_OK) entry_put_stamp(out, &stamped);
+    return err;
+}
+
+static inline enum err rewrite_verify(struct bytes payload, struct buffer *out)
+{
+    struct verify_point point;
+    enum err err = entry_take_verify(payload, &point);
+    if (err == ERR_OK) entry_put_verify(out, &point);
+    return err;
+}
+
 /* Appends the payload to *out as it was understood; *args is scratch. */
 static inline enum err rewrite_payload(struct bytes payload, struct args *args, struct buffer *out)
 {
@@ -85,6 +101,8 @@ static inline enum err rewrite_payload(struct bytes payload, struct args *args, 
     case ENTRY_EXPIRE: return rewrite_expire(&reader, out);
     case ENTRY_STREAM: return rewrite_stream(&reader, out);
     case ENTRY_MEMBERS: return rewrite_members(payload, out);
+    case ENTRY_STAMP: return rewrite_stamp(payload, out);
+    case ENTRY_VERIFY: return rewrite_verify(payload, out);
     case ENTRY_COMMAND:
     case ENTRY_SERVE: return rewrite_command(&reader, args, out);
     case ENTRY_TRANSACTION: return rewrite_transaction(&reader, args, out);

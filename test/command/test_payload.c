@@ -91,6 +91,24 @@ static void describe_members(struct bytes payload, struct buffer *out)
     }
 }
 
+static void describe_stamp(struct bytes payload, struct buffer *out)
+{
+    struct stamped stamped;
+    char mark[MARK_TEXT_BYTES], digest[DIGEST_TEXT_BYTES];
+    assert_int_equal(entry_take_stamp(payload, &stamped), ERR_OK);
+    mark_format(&stamped.mark, mark);
+    digest_format(stamped.digest, digest);
+    buffer_append_format(out, " stamp %s %s", mark, digest);
+}
+
+static void describe_verify(struct bytes payload, struct buffer *out)
+{
+    struct verify_point point;
+    assert_int_equal(entry_take_verify(payload, &point), ERR_OK);
+    buffer_append_format(out, " verify %016llx %016llx %u", (unsigned long long)point.id,
+                         (unsigned long long)point.salt, (unsigned)point.ranges);
+}
+
 /* What the payload means, in the words of the file of vectors, after a space. */
 static void describe(struct bytes payload, struct buffer *out)
 {
@@ -108,6 +126,8 @@ static void describe(struct bytes payload, struct buffer *out)
         break;
     case ENTRY_STREAM: describe_stream(&reader, out); break;
     case ENTRY_MEMBERS: describe_members(payload, out); return;
+    case ENTRY_STAMP: describe_stamp(payload, out); return;
+    case ENTRY_VERIFY: describe_verify(payload, out); return;
     case ENTRY_TRANSACTION: buffer_append_text(out, " transaction"); break;
     default: assert_true(reader.kind == ENTRY_COMMAND || reader.kind == ENTRY_SERVE);
     }

@@ -215,7 +215,8 @@ static bool is_ours(const struct command *command)
     static const char *const names[] = {"client|setinfo", "client|no-touch", "waitaof", "digest",
                                         "pos.get",        "pos.wait",        "promote", NULL};
     return has(command, FLAG_INTERNAL) || is_one_of(command->name, names) ||
-           bytes_starts_with(bytes_text(command->name), bytes_text("repl."));
+           bytes_starts_with(bytes_text(command->name), bytes_text("repl.")) ||
+           bytes_starts_with(bytes_text(command->name), bytes_text("verify"));
 }
 
 TEST(command_table, arity_keys_group_and_version_are_those_of_redis)

@@ -230,8 +230,8 @@ def counters_move_with_the_writes():
             def grown(name):
                 return of_shard(after, name) - of_shard(before, name)
             for name in ("log_entries_total", "commit_seconds_count", "applied_lsn"):
-                expect(grown(name), 502.0, name)
-            expect_true(0 < grown("log_syncs_total") <= 502, "syncs")
+                expect_true(502 <= grown(name) <= 504, name)  # and digest stamps, one a second
+            expect_true(0 < grown("log_syncs_total") <= 504, "syncs")
             expect(grown("log_syncs_total"), grown("log_sync_seconds_count"), "two ways to count")
             expect_true(grown("commit_seconds_sum") >= grown("log_sync_seconds_sum") > 0,
                         "an entry takes no less than its sync")

@@ -17,7 +17,8 @@ enum {
     FAKE_NAME_BYTES = 16,
     FAKE_TEXT_BYTES = 8192,
     FAKE_WARMS = 8,
-    FAKE_EPOCHS = 64
+    FAKE_EPOCHS = 64,
+    FAKE_SURVEYS = 8
 };
 
 struct fake_key {
@@ -72,6 +73,13 @@ struct fake {
     unsigned capture_records; /* of the next one, each of a kilobyte; 0: one, without a value */
     int64_t capture_off;      /* its LSN is so far from what is flushed */
     unsigned reclaims;
+    struct digest digest; /* what digest() says */
+    struct fake_survey {
+        struct survey base;
+        struct mark mark;       /* of what the newest flush left, when it was opened */
+        struct survey_ask *ask; /* under way */
+        bool open;
+    } surveys[FAKE_SURVEYS];
 };
 
 static inline struct fake *fake_of(const struct machine *machine)
@@ -309,8 +317,7 @@ static inline bool fake_is_low(const struct machine *machine)
 
 static inline struct digest fake_digest(const struct machine *machine)
 {
-    (void)machine;
-    return (struct digest){0};
+    return fake_of(machine)->digest;
 }
 
 static inline void fake_describe(const struct machine *machine, struct buffer *out)
@@ -360,6 +367,39 @@ static inline struct capture *fake_capture(struct machine *machine)
     return &fake->capture.base;
 }
 
+static inline void fake_survey_ask(struct survey *base, struct survey_ask *ask)
+{
+    struct fake_survey *survey = CONTAINER_OF(base, struct fake_survey, base);
+    MUST(survey->open && survey->ask == NULL);
+    survey->ask = ask;
+}
+
+static inline void fake_survey_progress(const struct survey *base, uint64_t *bytes, uint64_t *of)
+{
+    (void)base;
+    *bytes = 1;
+    *of = 4;
+}
+
+static inline void fake_survey_close(struct survey *base)
+{
+    struct fake_survey *survey = CONTAINER_OF(base, struct fake_survey, base);
+    MUST(survey->open);
+    *survey = (struct fake_survey){.open = false};
+}
+
+static inline struct survey *fake_survey(struct machine *machine)
+{
+    static const struct survey_ops ops = {
+        .ask = fake_survey_ask, .progress = fake_survey_progress, .close = fake_survey_close};
+    struct fake *fake = fake_of(machine);
+    unsigned i = 0;
+    while (i < FAKE_SURVEYS && fake->surveys[i].open) i++;
+    MUST(i < FAKE_SURVEYS);
+    fake->surveys[i] = (struct fake_survey){.base.ops = &ops, .mark = fake->flushed, .open = true};
+    return &fake->surveys[i].base;
+}
+
 /* What was asked of it is forgotten: no done() comes any more. */
 static inline void fake_close(struct machine *machine)
 {
@@ -370,6 +410,7 @@ static inline void fake_close(struct machine *machine)
     fake->warm_count = 0;
     fake->flush = NULL;
     MUST(fake->captures == fake->captures_closed);
+    for (unsigned i = 0; i < FAKE_SURVEYS; i++) MUST(!fake->surveys[i].open);
     args_release(&fake->args);
 }
 
@@ -424,6 +465,7 @@ static inline enum err fake_open(struct machine_maker *maker, const char *direct
         .unflushed_records = fake_unflushed_records,
         .flush = fake_flush,
         .capture = fake_capture,
+        .survey = fake_survey,
         .due = fake_due,
         .tidy = fake_tidy,
         .reclaim = fake_reclaim,
@@ -465,6 +507,26 @@ static inline bool fake_answer_warm(struct fake *fake, enum err err)
     if (err != ERR_OK) why_fail(&warm->why, err, "told so");
     warm->done(warm);
     return true;
+}
+
+/* The oldest question of that kind ends: the view has one digest running, and another recounted.
+ * False: there is none. */
+static inline bool fake_answer_survey(struct fake *fake, enum survey_kind kind, enum err err,
+                                      struct digest recounted)
+{
+    for (unsigned i = 0; i < FAKE_SURVEYS; i++) {
+        struct survey_ask *ask = fake->surveys[i].ask;
+        if (ask == NULL || ask->kind != kind) continue;
+        fake->surveys[i].ask = NULL;
+        ask->err = err;
+        if (err != ERR_OK) why_fail(&ask->why, err, "told so");
+        ask->mark = fake->surveys[i].mark;
+        ask->running = fake->digest;
+        ask->recounted = recounted;
+        ask->done(ask);
+        return true;
+    }
+    return false;
 }
 
 /* The flush that is under way ends. False: there is none. */

@@ -116,6 +116,17 @@ void node_serves_end(struct node *node, enum bye_reason reason)
     node->serves = NULL;
 }
 
+void node_stamps_answered(struct node *node, const struct message_stamp *stamp)
+{
+    (void)node;
+    (void)stamp;
+}
+
+void node_stamps_session_over(struct node *node)
+{
+    (void)node;
+}
+
 void node_votes_promote(struct node *node, struct steer *steer)
 {
     MUST(steer == NULL);

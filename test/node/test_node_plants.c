@@ -56,3 +56,22 @@ TEST(node_plants, a_promise_is_on_disk_before_it_is_given)
     assert_int_equal(promised_after(false), 1000);
     assert_int_equal(promised_after(true), 1);
 }
+
+static bool leads_alone(bool on)
+{
+    struct cohort *cohort = cohort_whole(3, all_two);
+    sim_net_isolate(cohort->copies[0].bed.sim, true);
+    plant_set(PLANT_LEAD_OUT_OF_REACH, on);
+    cohort_run(cohort, 5 * SIM_SECOND);
+    bool leads = copy_leads(&cohort->copies[0]);
+    plant_set(PLANT_LEAD_OUT_OF_REACH, false);
+    sim_net_isolate(cohort->copies[0].bed.sim, false);
+    cohort_close(cohort);
+    return leads;
+}
+
+TEST(node_plants, a_primary_out_of_reach_of_all_is_none)
+{
+    assert_false(leads_alone(false));
+    assert_true(leads_alone(true));
+}

@@ -105,11 +105,11 @@ TEST(node_votes, a_primary_that_enough_have_left_is_fenced_and_what_it_has_answe
     promote(copy);
     assert_int_equal(copy->steer.err, ERR_OK);
     struct asked *asked = bed_ask(&old->bed, CALL_WRITE, "SET k lost");
-    cohort_run(cohort, 5 * SIM_SECOND);
+    cohort_run(cohort, 2 * SIM_SECOND);
     assert_false(asked->ended); /* nobody acks it */
-    cohort_kill(cohort, 0);
-    cohort_start(cohort, 0);
-    UNTIL(cohort, copy_follows(old, copy) && copy_is_open(copy));
+    assert_true(copy_leads(old));
+    UNTIL(cohort, copy_follows(old, copy) && copy_is_open(copy)); /* it asks who leads */
+    expect_end(asked, CALL_UNKNOWN);
     assert_string_equal(copy_read(copy, "GET k"), "$v");
     UNTIL(cohort, strcmp(copy_read(old, "GET k"), "$v") == 0);
     cohort_close(cohort);
@@ -478,5 +478,112 @@ TEST(node_votes, a_rule_that_wants_more_than_are_named_is_no_reason_to_break)
     cohort_kill(cohort, 0);
     promote(copy);
     expect_refused(copy, "NOPROMISE");
+    cohort_close(cohort);
+}
+
+/* --- Out of reach --- */
+
+static void is_unsure(struct copy *copy)
+{
+    copy->bed.node->membership.sure_until_us = 0;
+}
+
+TEST(node_reach, a_primary_that_others_may_have_left_for_good_gives_up_its_role)
+{
+    struct cohort *cohort = cohort_whole(3, (struct cohort_rule){true, 2, 2 * SIM_SECOND});
+    struct copy *old = &cohort->copies[0], *copy = &cohort->copies[1];
+    copy_write(old, "SET k v");
+    cohort_run(cohort, 10 * SIM_SECOND); /* nothing to do is no silence */
+    assert_true(copy_leads(old));
+    sim_net_isolate(old->bed.sim, true);
+    uint64_t cut_us = sim_world_now_us(cohort->world);
+    cohort_run(cohort, 1500 * SIM_MILLISECOND);
+    assert_true(copy_leads(old));
+    assert_string_equal(copy_read(old, "GET k"), "$v");
+    copy_steer(copy, STEER_PROMOTE);
+    cohort_run(cohort, cut_us + 4 * SIM_SECOND - sim_world_now_us(cohort->world));
+    assert_false(copy_leads(old));
+    assert_false(copy_is_open(copy)); /* so that no two of them answer at a time */
+    UNTIL(cohort, copy->steered && copy_leads(copy));
+    uint64_t led_us = sim_world_now_us(cohort->world);
+    UNTIL(cohort, copy_is_open(copy)); /* not before the old one has had its time */
+    assert_true(sim_world_now_us(cohort->world) - led_us > 5 * SIM_SECOND);
+    copy_write(copy, "SET k w");
+    sim_net_isolate(old->bed.sim, false);
+    UNTIL(cohort, copy_follows(old, copy));
+    cohort_close(cohort);
+}
+
+TEST(node_reach, it_answers_no_reads_once_it_is_not_sure)
+{
+    struct cohort *cohort = cohort_whole(3, all_two);
+    struct copy *leader = &cohort->copies[0];
+    copy_write(leader, "SET k v");
+    copy_do(leader, is_unsure); /* as behind a pause of the process, before its next look */
+    assert_string_equal(copy_read(leader, "GET k"), "-LOADING");
+    cohort_run(cohort, SIM_SECOND);
+    assert_string_equal(copy_read(leader, "GET k"), "$v");
+    cohort_close(cohort);
+}
+
+TEST(node_reach, without_whom_nobody_could_go_on_stays_a_primary)
+{
+    for (unsigned all = 0; all < 2; all++) {
+        struct cohort *cohort = cohort_whole(2, all == 1 ? all_two : local);
+        struct copy *leader = &cohort->copies[0];
+        copy_write(leader, "SET k v");
+        cohort_kill(cohort, 1);
+        cohort_run(cohort, 20 * SIM_SECOND);
+        assert_true(copy_leads(leader));
+        assert_string_equal(copy_read(leader, "GET k"), "$v");
+        cohort_close(cohort);
+    }
+}
+
+TEST(node_reach, one_that_is_heard_is_enough_of_three)
+{
+    struct cohort *cohort = cohort_whole(3, all_two);
+    struct copy *leader = &cohort->copies[0];
+    copy_write(leader, "SET k v");
+    cohort_kill(cohort, 2);
+    cohort_run(cohort, 20 * SIM_SECOND);
+    assert_true(copy_leads(leader));
+    assert_string_equal(copy_read(leader, "GET k"), "$v");
+    cohort_close(cohort);
+}
+
+TEST(node_reach, in_mode_local_nobody_goes_on_without_it)
+{
+    struct cohort *cohort = cohort_whole(3, local);
+    struct copy *leader = &cohort->copies[0];
+    copy_steer_so(leader, (struct steer){.kind = STEER_RULE, .min_in_sync = 2});
+    UNTIL(cohort, leader->steered);
+    assert_int_equal(leader->steer.err, ERR_OK);
+    copy_write(leader, "SET k v");
+    cohort_kill(cohort, 1);
+    cohort_kill(cohort, 2);
+    cohort_run(cohort, 20 * SIM_SECOND);
+    assert_true(copy_leads(leader));
+    assert_string_equal(copy_read(leader, "GET k"), "$v");
+    cohort_close(cohort);
+}
+
+TEST(node_reach, a_new_primary_has_its_time_to_be_found)
+{
+    struct cohort *cohort = cohort_whole(3, all_two);
+    struct copy *copy = &cohort->copies[1], *other = &cohort->copies[2];
+    cohort_run(cohort, 10 * SIM_SECOND);
+    cohort_kill(cohort, 0);
+    copy_steer(copy, STEER_PROMOTE);
+    while (!copy_leads(copy)) assert_true(sim_world_step(cohort->world));
+    uint64_t epoch = copy->bed.node->progress.epoch.number;
+    sim_paths_clog(copy->bed.sim, other->bed.sim, SIM_BOTH_WAYS);
+    for (unsigned i = 0; i < 20; i++) {
+        cohort_run(cohort, 100 * SIM_MILLISECOND);
+        assert_true(copy_leads(copy));
+    }
+    sim_paths_heal_all(cohort->world);
+    UNTIL(cohort, copy_follows(other, copy));
+    assert_int_equal(copy->bed.node->progress.epoch.number, epoch);
     cohort_close(cohort);
 }

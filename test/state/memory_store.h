@@ -37,12 +37,13 @@ struct memory_store {
     size_t reads; /* that would rather not wait: gets, and moves of cursors */
     size_t pendings, gets, cursors, ranges, flushes;
     size_t open_cursors;
-    struct store_view *views; /* open ones, and those that nobody closed */
-    uint64_t warm_bytes;      /* the bound of the last range that was warmed */
-    size_t view_warms;        /* warms of a view */
-    size_t wants;             /* ranges, in warms */
-    size_t fetched;           /* keys, in fetches */
-    struct buffer asked;      /* the store keys of all gets: size le32, bytes */
+    struct store_view *views;            /* open ones, and those that nobody closed */
+    uint64_t warm_bytes;                 /* the bound of the last range that was warmed */
+    size_t view_warms;                   /* warms of a view */
+    uint64_t surveyed, survey_bytes_max; /* bytes; 0: no surveys are ended */
+    size_t wants;                        /* ranges, in warms */
+    size_t fetched;                      /* keys, in fetches */
+    struct buffer asked;                 /* the store keys of all gets: size le32, bytes */
 };
 
 static inline struct memory_store *memory_of(struct store *store)
@@ -324,12 +325,32 @@ static inline enum err memory_flush_wait(struct store *base, struct store_flush 
 static inline void memory_warm(struct store *base, struct store_warm *warm)
 {
     struct memory_store *store = memory_of(base);
-    MUST(warm->count > 0);
+    MUST(warm->count > 0 || warm->survey != NULL);
     store->wants += warm->count;
     store->view_warms += warm->view != NULL;
-    store->warm_bytes = warm->ranges[warm->count - 1].bytes_max;
+    if (warm->count > 0) store->warm_bytes = warm->ranges[warm->count - 1].bytes_max;
     for (size_t i = 0; i < warm->count; i++) MUST(warm->ranges[i].from.size > 0);
     list_append(&store->warms, &warm->node);
+}
+
+static inline bool memory_goes_on(struct store *base, struct store_warm *warm, uint64_t bytes)
+{
+    struct memory_store *store = memory_of(base);
+    (void)warm;
+    store->surveyed += bytes;
+    return store->survey_bytes_max == 0 || store->surveyed <= store->survey_bytes_max;
+}
+
+static inline uint64_t memory_went(struct store *base, const struct store_warm *warm)
+{
+    (void)warm;
+    return memory_of(base)->surveyed;
+}
+
+static inline void memory_hurry(struct store *base, struct store_warm *warm)
+{
+    (void)warm;
+    memory_of(base)->survey_bytes_max = 1;
 }
 
 static inline struct store_view *memory_view_open(struct store *base)
@@ -388,6 +409,7 @@ static inline bool memory_store_step(struct memory_store *store)
         warm->err = ERR_OK;
         for (size_t i = 0; warm->found != NULL && i < warm->count; i++)
             memory_give(store, warm, &warm->ranges[i]);
+        if (warm->survey != NULL) warm->survey(warm);
         warm->done(warm);
         return true;
     }
@@ -436,6 +458,9 @@ static const struct store_ops memory_store_ops = {
     .flush = memory_flush,
     .flush_wait = memory_flush_wait,
     .warm = memory_warm,
+    .goes_on = memory_goes_on,
+    .went = memory_went,
+    .hurry = memory_hurry,
     .fetch = memory_fetch,
     .view_open = memory_view_open,
     .view_close = memory_view_close,

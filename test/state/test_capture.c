@@ -229,15 +229,22 @@ static bool is_piece(const struct memory_item *item)
     return item->key.data[0] == LAYOUT_STREAM;
 }
 
-static void set_sized(struct bed *bed, const char *key, size_t size)
+static void write_sized(struct bed *bed, const char *words, size_t size)
 {
     struct buffer line;
     buffer_init(&line);
-    buffer_append_format(&line, "SET %s ", key);
+    buffer_append_format(&line, "%s", words);
     for (size_t i = 0; i < size; i++) buffer_append_byte(&line, 'v');
     buffer_append_byte(&line, 0);
     (void)bed_write(bed, (const char *)line.data);
     buffer_release(&line);
+}
+
+static void add_rank(struct bed *bed, unsigned number, size_t size)
+{
+    char words[32];
+    snprintf(words, sizeof words, "ZADD z %u m%u", number, number);
+    write_sized(bed, words, size);
 }
 
 /* All of the store but the pieces is given, once, with a meta record that says of them where they
@@ -278,28 +285,29 @@ static void compare_but_for_the_stream(struct bed *bed)
     capture->ops->close(capture);
 }
 
-/* Of 'S' there is more than a window; what an image has stands on both sides of it, or before it
- * alone, and the window before it may end where it begins. */
+/* Ranks stand right before the stream: with one more of them each time, the end of a window comes
+ * to stand everywhere around its beginning, also exactly there, so that the next one has nothing
+ * else. What is behind it may be in its last window. */
 TEST(state_capture, the_stream_is_passed_over_however_much_of_it_there_is)
 {
-    for (unsigned before = 0; before < 2; before++) {
-        for (unsigned behind = 0; behind < 2; behind++) {
-            struct bed bed;
-            stream_bed_init(&bed);
-            for (unsigned i = 0; i < 3; i++) set_sized(&bed, "k", 1500000);
-            if (before == 0) (void)bed_write(&bed, "SET k small");
-            if (behind == 1) (void)bed_write(&bed, "SET ends v EX 1000");
+    for (unsigned sizes = 0; sizes < 2; sizes++) {
+        struct bed bed;
+        stream_bed_init(&bed);
+        (void)bed_write(&bed, "SET ends v EX 1000");
+        for (unsigned i = 0; i < (sizes == 0 ? 0 : 3); i++) write_sized(&bed, "SET k ", 1500000);
+        if (sizes == 1) (void)bed_write(&bed, "SET k small");
+        for (unsigned ranks = 0; ranks < 70; ranks++) {
+            add_rank(&bed, ranks, 30000);
             assert_int_equal(bed_flush(&bed), ERR_OK);
             size_t pieces = 0;
             for (size_t i = 0; i < bed.store.count; i++) pieces += is_piece(&bed.store.items[i]);
-            assert_true(pieces > 60);
+            assert_true(pieces > 70 * sizes);
             bed.store.view_warms = 0;
             compare_but_for_the_stream(&bed);
-            /* What is before it, a part of it, what is behind it, the end: not each of its five
-             * windows. */
-            assert_true(bed.store.view_warms <= 4);
-            bed_release(&bed);
+            /* Elements and ranks, the one window that comes upon it, what is behind it, the end. */
+            assert_true(bed.store.view_warms <= 2 * 70 * 30000 / (1 << 20) + 4);
         }
+        bed_release(&bed);
     }
 }
 

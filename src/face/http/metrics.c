@@ -222,6 +222,23 @@ static void write_archive(const struct http_view *view, struct text *text)
 
 /* --- Copies --- */
 
+static void write_stamps(const struct http_view *view, struct text *text)
+{
+    const struct service_stamps *stamps = &view->status.stamps;
+    one(text, TEXT_COUNTER, "stamps_checked_total", "Digests in the log compared with the own.",
+        stamps->checked);
+    one(text, TEXT_COUNTER, "stamps_skipped_total",
+        "Digests in the log of marks that this process did not see.", stamps->skipped);
+    one(text, TEXT_GAUGE, "stamp_lsn", "Place in the log of the newest mark compared.",
+        stamps->mark.lsn.at);
+    one(text, TEXT_COUNTER, "stamps_asked_total", "Other digests told by copies that follow.",
+        stamps->asked);
+    one(text, TEXT_COUNTER, "recounts_total", "Times that every record was counted again.",
+        stamps->recounts);
+    one(text, TEXT_GAUGE, "recount_lsn", "Place in the log that the newest recount was of.",
+        stamps->recounted.at);
+}
+
 static void begin_copy(struct text *text, const struct copy_status *copy)
 {
     char id[17];
@@ -357,5 +374,6 @@ void http_write_metrics(const struct http_view *view, struct buffer *out)
     write_keys(view, &text);
     write_images(view, &text);
     write_archive(view, &text);
+    write_stamps(view, &text);
     write_copies(view, &text);
 }

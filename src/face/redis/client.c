@@ -365,6 +365,7 @@ void client_free(struct client *client)
     later_end(client);
     steer_forget(client);
     wait_forget(client);
+    verify_forget(client);
     list_remove(&client->resume);
     list_remove(&client->dirty);
     list_remove(&client->all);

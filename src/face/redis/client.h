@@ -107,8 +107,9 @@ struct client {
     struct list watches;
     struct table watched; /* the same, by {database, key} */
     struct later later;
-    struct steering *steering; /* in the service's hands; NULL: none */
-    struct waiting *waiting;   /* likewise */
+    struct steering *steering;   /* in the service's hands; NULL: none */
+    struct waiting *waiting;     /* likewise */
+    struct verifying *verifying; /* likewise */
 
     struct list subscriptions; /* struct subscription by its client link */
     unsigned channels, patterns, shard_channels;

@@ -168,6 +168,12 @@ void face_CLIENT(struct client *client, const struct args *args)
     answer_alone(client);
 }
 
+void face_VERIFY(struct client *client, const struct args *args)
+{
+    (void)args;
+    answer_alone(client);
+}
+
 void face_CONFIG(struct client *client, const struct args *args)
 {
     (void)args;

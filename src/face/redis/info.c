@@ -221,6 +221,13 @@ static void section_tidemark(const struct info *info)
         mean, status->sync_us_last, status->sync_us_worst,
         histogram_quantile(status->sync_us, 50, 100), histogram_quantile(status->sync_us, 99, 100),
         method, place, status->calls_waiting, status->low_space ? 1 : 0, status->clock_jump_ms);
+    const struct service_stamps *stamps = &status->stamps;
+    buffer_append_format(info->out,
+                         "stamps_checked:%" PRIu64 "\r\nstamps_skipped:%" PRIu64
+                         "\r\nstamp_lsn:%" PRIu64 "\r\nrecounts:%" PRIu64 "\r\nrecount_lsn:%" PRIu64
+                         "\r\n",
+                         stamps->checked, stamps->skipped, stamps->mark.lsn.at, stamps->recounts,
+                         stamps->recounted.at);
     copies_describe_own(info->face, info->out);
 }
 

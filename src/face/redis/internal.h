@@ -102,6 +102,9 @@ void later_end(struct client *client);            /* stops what waits; nothing i
 /* steers.c */
 void steer_forget(struct client *client); /* what was asked for goes on; nothing is fine */
 
+/* verify.c */
+void verify_forget(struct client *client); /* nothing is fine */
+
 /* waits.c */
 void wait_forget(struct client *client); /* nothing is fine */
 /* CLIENT UNBLOCK. False: it does not wait. */

@@ -161,6 +161,7 @@ static inline void http_bed_fill(struct http_bed *bed)
 /* A primary with one copy that follows it. */
 static inline void http_bed_fill_copies(struct http_bed *bed)
 {
+    bed->status.stamps = (struct service_stamps){78, 79, 0, {.lsn = {80}}, 81, 82, {83}};
     bed->copies = (struct copies_status){.role = COPIES_LEADS,
                                          .copy = 80,
                                          .epoch = {12, 13},

@@ -32,7 +32,9 @@ struct fake_service {
     const char *steer_why; /* for its end; NULL: nothing */
     unsigned steers, unsteered;
     struct list awaits;
-    bool await_at_once; /* they are answered from inside */
+    bool await_at_once;                         /* they are answered from inside */
+    struct verification *verification;          /* under way; NULL: none */
+    struct verification verified, verify_asked; /* what is answered; what was asked last */
 };
 
 /* "set a b", and for a transaction "<n watches> cmd; cmd". */
@@ -199,6 +201,32 @@ static void fake_unawait(struct service *service, struct await *await)
     list_remove(&await->node);
 }
 
+/* BEGIN, STATUS and RANGES answer at once, as do all while there is an error; KEYS later. */
+static void fake_verify(struct service *service, struct verification *verification)
+{
+    struct fake_service *fake = CONTAINER_OF(service, struct fake_service, base);
+    struct verification told = *verification;
+    fake->verification = verification;
+    *verification = fake->verified;
+    verification->kind = told.kind;
+    verification->done = told.done;
+    memcpy(verification->wanted, told.wanted, sizeof told.wanted);
+    verification->wanted_count = told.wanted_count;
+    verification->keys_max = told.keys_max;
+    if (told.kind != VERIFICATION_BEGIN) verification->id = told.id;
+    fake->verify_asked = told;
+    if (told.kind == VERIFICATION_KEYS && verification->err == ERR_OK) return;
+    fake->verification = NULL;
+    verification->done(verification);
+}
+
+static void fake_unverify(struct service *service, struct verification *verification)
+{
+    struct fake_service *fake = CONTAINER_OF(service, struct fake_service, base);
+    assert_ptr_equal(fake->verification, verification);
+    fake->verification = NULL;
+}
+
 static void TEST_UNUSED fake_service_init(struct fake_service *fake)
 {
     static const struct service_ops ops = {.submit = fake_submit,
@@ -217,7 +245,9 @@ static void TEST_UNUSED fake_service_init(struct fake_service *fake)
                                            .steer = fake_steer,
                                            .unsteer = fake_unsteer,
                                            .await = fake_await,
-                                           .unawait = fake_unawait};
+                                           .unawait = fake_unawait,
+                                           .verify = fake_verify,
+                                           .unverify = fake_unverify};
     *fake = (struct fake_service){.base.ops = &ops, .expiry = true};
     fake->status = (struct service_status){
         .mode = "local", .start_outcome = "fresh", .start_reason = ""};
