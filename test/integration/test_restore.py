@@ -174,8 +174,8 @@ def a_restored_server_serves_writes_and_is_of_another_history():
             wait_until(lambda: figures(client)["archive_covered"] == "1"
                        and int(figures(client)["archive_image_lsn"]) > 0, 30, "an image of its own")
             client.call("SET", "last", 1)
-            wait_archived(client)
             end, digest = digest_now(client)
+            wait_archived(client, end.lsn)
         other.stop()
     folders = [name for name in os.listdir(archive) if re.fullmatch(r"[0-9a-f]{32}", name)]
     # The server that was started to get a folder has one, too.
@@ -249,6 +249,15 @@ def damage(path, place, check):
         file.write(byte)
 
 
+def check_end(archive, mark, digest):
+    """The mark is in the archive; what may follow it there (a stamp) changes no key."""
+    there, again, _ = restore(archive, "--to-lsn", mark.lsn)
+    expect((there.lsn, again), (mark.lsn, digest))
+    there, again, _ = restore(archive, "--latest")
+    expect_true(there.lsn >= mark.lsn, "the end of the archive")
+    expect(again, digest)
+
+
 def an_archive_that_fails_stops_nothing_and_is_caught_up_with():
     folder = os.path.join(temp_folder("archive"), "mount")
     with Server(archive_dir=folder, **SMALL) as server, server.client() as client:
@@ -259,13 +268,12 @@ def an_archive_that_fails_stops_nothing_and_is_caught_up_with():
         wait_until(lambda: int(figures(client)["archive_lag_entries"]) >= 1000, 10,
                    "how far it is behind")
         os.makedirs(folder)
-        wait_archived(client)
+        mark, digest = digest_now(client)
+        wait_archived(client, mark.lsn)
         expect(figures(client)["archive_status"], "ok")
         expect(figures(client)["archive_gaps"], "0")
-        mark, digest = digest_now(client)
         server.stop()
-        there, again, _ = restore(folder, "--latest")
-        expect((there.lsn, again), (mark.lsn, digest))
+        check_end(folder, mark, digest)
 
 
 def past_the_budget_the_archive_has_a_gap_and_begins_anew_with_an_image():
@@ -274,8 +282,8 @@ def past_the_budget_the_archive_has_a_gap_and_begins_anew_with_an_image():
     with Server(archive_dir=folder, **{**SMALL, "archive_budget": "4m"}) as server, \
             server.client() as client:
         client.call("SET", "a", 1)
-        wait_archived(client)
         before, digest_before = digest_now(client)
+        wait_archived(client, before.lsn)
         os.rename(folder, folder + ".away")
         for number in range(3000):
             client.call("SET", f"k:{number}", "x" * 5000)
@@ -284,11 +292,10 @@ def past_the_budget_the_archive_has_a_gap_and_begins_anew_with_an_image():
         wait_until(lambda: figures(client)["archive_gaps"] == "1", 70, "the gap is told")
         wait_until(lambda: figures(client)["archive_covered"] == "1", 30, "an image closes it")
         client.call("SET", "a", 2)
-        wait_archived(client)
         mark, digest = digest_now(client)
+        wait_archived(client, mark.lsn)
         server.stop()
-        there, again, _ = restore(folder, "--latest")
-        expect((there.lsn, again), (mark.lsn, digest))
+        check_end(folder, mark, digest)
         there, again, _ = restore(folder, "--to-lsn", before.lsn)
         expect((there.lsn, again), (before.lsn, digest_before))
         restore(folder, "--to-lsn", before.lsn + 10, status=REFUSED)
