@@ -19,6 +19,12 @@ struct effects_place {
     uint64_t end;     /* offset of the byte that comes next; 0: the stream was never on */
 };
 
+/* How much is kept: this copy's own business. */
+struct effects_keep {
+    uint64_t bytes; /* about so many of the newest, */
+    uint64_t from;  /* and everything from this offset on; UINT64_MAX: nothing beside */
+};
+
 struct effects_read {
     uint64_t offset; /* of the first byte that is wanted */
     bool joins; /* someone begins to read there: only where a command, or a transaction, does */

@@ -12,6 +12,7 @@
 #include "seam/capture.h"
 #include "seam/effects.h"
 #include "seam/entry.h"
+#include "seam/export.h"
 #include "seam/reply.h"
 #include "seam/survey.h"
 
@@ -95,6 +96,10 @@ struct machine_ops {
      * more, or not there yet, or no place to join. ERR_PENDING: warm(), then ask again.
      * ERR_CORRUPT, ERR_IO. On error nothing is appended. */
     enum err (*effects_read)(struct machine *machine, const struct effects_read *read);
+    void (*effects_keep)(struct machine *machine, const struct effects_keep *keep);
+    /* What the newest flush left, by type. There was one. Closed by the caller before the store and
+     * the machine are. */
+    struct export *(*export)(struct machine *machine);
     /* Payloads of entries that are due at `now` (expired keys) into `proposals` (le32 length,
      * payload), at most `limit`. Returns how many; ERR_PENDING-like misses only make it fewer. */
     size_t (*due)(struct machine *machine, struct stamp now, size_t limit,

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/plant.h"
 #include "state/core.h"
+#include "state/views.h"
 
 enum { CAPTURE_WINDOW_BYTES = 1 << 20, CAPTURE_HEAD_BYTES = 8 };
 

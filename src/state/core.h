@@ -9,6 +9,8 @@
  * - flush.c: freeze, flush, thaw; run.c: what a flush writes
  * - tidy.c: clean-up; expiry.c: the index of expiries; effects.c, stream.c: effects.h
  *
+ * - capture.c: records of a flush, for an image; export.c: keys of one, for a copy of another make
+ *
  * Beside the machine stand source.c and sink.c, keys out of a view and into an empty store. */
 #ifndef STATE_CORE_H
 #define STATE_CORE_H
@@ -61,7 +63,8 @@ struct state {
     enum frozen phase;
     uint32_t settled; /* generations up to this one are clean */
     struct flush_job *job;
-    struct list captures, surveys; /* open ones, and closed ones whose view is still being read */
+    /* Open ones, and closed ones whose view is still being read. */
+    struct list captures, exports, surveys;
 
     struct journal journal;
     struct effects effects;
@@ -120,11 +123,6 @@ void state_flush(struct machine *machine, struct machine_flush *flush);
 /* One step, of about `limit` records, towards FROZEN_NONE. */
 void state_thaw(struct state *state, size_t limit);
 void state_flush_forget(struct state *state); /* at close */
-
-/* --- capture.c --- */
-
-struct capture *state_capture(struct machine *machine);
-void state_capture_forget(struct state *state); /* at close */
 
 /* --- tidy.c --- */
 

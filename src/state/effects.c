@@ -13,8 +13,9 @@ enum { EFFECTS_KEPT_BYTES = 256 << 10, EFFECTS_KEPT = 4096 }; /* of scratch, bet
 
 void effects_init(struct effects *effects, const struct effects_place *place, uint64_t bytes_max)
 {
-    *effects = (struct effects){
-        .place = *place, .first_frozen = place->first, .bytes_max = bytes_max};
+    *effects = (struct effects){.place = *place,
+                                .first_frozen = place->first,
+                                .keep = {.bytes = bytes_max, .from = UINT64_MAX}};
     buffer_init(&effects->bytes);
     buffer_init(&effects->run);
     buffer_init(&effects->record);

@@ -31,7 +31,7 @@ struct effect {
 struct effects {
     struct effects_place place;
     uint64_t first_frozen; /* place.first when the last generation was frozen */
-    uint64_t bytes_max;    /* to be kept, about */
+    struct effects_keep keep;
     uint64_t active_records, frozen_records;
 
     /* Of the evaluation under way. */
@@ -58,8 +58,9 @@ void effects_keep(struct state *state, struct lsn lsn);
 
 /* A generation was frozen: whatever earlier flushes hold below place.first goes with its flush. */
 void effects_frozen(struct state *state, struct run *run);
-/* Gives up what is kept beyond bytes_max, as far as memory knows where it may be cut. */
+/* Gives up what is to be kept no longer, as far as memory knows where it may be cut. */
 void effects_trim(struct state *state);
+void state_effects_keep(struct machine *machine, const struct effects_keep *keep);
 enum err state_effects_read(struct machine *machine, const struct effects_read *read);
 
 #endif

@@ -10,6 +10,7 @@
 #include "state/proof.h"
 #include "state/ranges.h"
 #include "state/tx_effects.h"
+#include "state/views.h"
 
 enum {
     ENTRY_REPLAY_BYTES = 64, /* what replaying an entry costs beside its payload */
@@ -406,6 +407,7 @@ static void state_close(struct machine *machine)
     struct state *state = state_of(machine);
     state_flush_forget(state);
     state_capture_forget(state);
+    state_export_forget(state);
     state_survey_forget(state);
     state_tidy_forget(state);
     state_warm_forget(state);
@@ -457,6 +459,8 @@ static const struct machine_ops state_ops = {
     .survey = state_survey,
     .effects = state_effects,
     .effects_read = state_effects_read,
+    .effects_keep = state_effects_keep,
+    .export = state_export,
     .due = state_due,
     .tidy = state_tidy,
     .reclaim = state_reclaim,
@@ -523,6 +527,7 @@ enum err state_open(struct machine **machine, struct store *store, struct clock 
     list_init(&state->spaces);
     list_init(&state->warmings);
     list_init(&state->captures);
+    list_init(&state->exports);
     list_init(&state->surveys);
     for (unsigned i = 0; i < DATABASES; i++) {
         struct keyspace *space = keyspace_new(meta.databases[i].namespace, meta.mark.lsn.at > 0);

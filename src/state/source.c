@@ -47,6 +47,7 @@ struct source {
     struct store_range range;
     struct prefix range_end;
     struct record_wait *waiting;
+    bool is_left; /* nobody asks any more */
 };
 
 static struct source *source_of(struct record_source *base)
@@ -372,13 +373,20 @@ struct record_source *state_source_open(struct store *store, struct store_view *
     return &source->base;
 }
 
+void state_source_leave(struct record_source *base)
+{
+    struct source *source = source_of(base);
+    source->is_left = true;
+    reach_leave(&source->keys);
+    reach_leave(&source->within);
+}
+
 void state_source_close(struct record_source *base)
 {
     if (base == NULL) return;
     struct source *source = source_of(base);
-    MUST(source->waiting == NULL);
-    reach_leave(&source->keys);
-    reach_leave(&source->within);
+    MUST(source->waiting == NULL || source->is_left);
+    state_source_leave(base);
     buffer_release(&source->keys.at);
     buffer_release(&source->within.at);
     memory_free(source->meta.epochs);

@@ -74,7 +74,10 @@ struct record_source *state_source_open(struct store *store, struct store_view *
  * ERR_PENDING, ERR_CORRUPT, ERR_REFUSED (of a later format), ERR_IO. */
 MUST_USE enum err state_source_facts(struct record_source *source,
                                      const struct state_facts **facts);
-/* Not while a wait is under way. Before the view is closed. NULL is fine. */
+/* Lets go of what it holds of the view; only its close follows. A wait may be under way. */
+void state_source_leave(struct record_source *source);
+/* Not while a wait is under way, unless it was left and the store is closed. Before the view is
+ * closed. NULL is fine. */
 void state_source_close(struct record_source *source);
 
 struct state_sink_options {

@@ -150,6 +150,11 @@ enum err state_effects_read(struct machine *machine, const struct effects_read *
 
 /* --- Giving up --- */
 
+void state_effects_keep(struct machine *machine, const struct effects_keep *keep)
+{
+    state_of(machine)->effects.keep = *keep;
+}
+
 /* Where the first record at or behind `wanted` begins. */
 static enum err find_cut(struct state *state, uint64_t wanted, uint64_t *cut)
 {
@@ -184,11 +189,17 @@ void effects_trim(struct state *state)
 {
     struct effects *effects = &state->effects;
     struct effects_place *place = &effects->place;
-    if (place->end - place->first <= effects->bytes_max || state->own_warm_asked) return;
+    const struct effects_keep *keep = &effects->keep;
+    if (place->end - place->first <= keep->bytes || state->own_warm_asked) return;
+    uint64_t wanted = place->end - keep->bytes;
+    uint64_t held = keep->from < EFFECTS_RECORD_BYTES_MAX ? 0
+                                                          : keep->from - EFFECTS_RECORD_BYTES_MAX;
+    if (held < wanted) wanted = held; /* `from` may lie within a record */
+    if (wanted <= place->first) return;
     state->wanted.count = 0;
     buffer_clear(&state->wanted.bytes);
     uint64_t cut;
-    enum err err = find_cut(state, place->end - effects->bytes_max, &cut);
+    enum err err = find_cut(state, wanted, &cut);
     if (err == ERR_PENDING) state_warm_own(state);
     if (err == ERR_OK && cut > place->first) place->first = cut;
 }

@@ -415,3 +415,38 @@ TEST(state_stream, each_planted_bug_is_seen)
         assert_false(survives(plants[i], true));
     }
 }
+
+/* Someone stands in the middle of what an entry told: nothing from there on may go. */
+TEST(state_stream, what_someone_still_wants_is_kept_whatever_the_budget_says)
+{
+    for (uint64_t within = 0; within < 150000; within += 29999) {
+        struct bed bed;
+        stream_bed_init(&bed);
+        write_some(&bed);
+        uint64_t from = stream_place(&bed).end + within;
+        write_sized(&bed, 7, 150000, 0);
+        write_some(&bed);
+        struct buffer wanted, out;
+        buffer_init(&wanted);
+        buffer_init(&out);
+        stream_read_all(&bed, from, UINT64_MAX, &wanted);
+        struct effects_keep keep = {.bytes = 1000, .from = from};
+        bed.machine->ops->effects_keep(bed.machine, &keep);
+        for (unsigned i = 0; i < 3; i++) {
+            bed_tidy(&bed);
+            assert_int_equal(bed_flush(&bed), ERR_OK);
+        }
+        struct effects_place place = stream_place(&bed);
+        assert_true(place.first <= from && from - place.first <= 2 * 65536);
+        stream_read_all(&bed, from, 50000, &out);
+        assert_true(bytes_equal(buffer_bytes(&out), buffer_bytes(&wanted)));
+        keep.from = UINT64_MAX;
+        bed.machine->ops->effects_keep(bed.machine, &keep);
+        bed_tidy(&bed);
+        assert_true(stream_place(&bed).first > from + 150000);
+        assert_int_equal(stream_read(&bed, from, 1, &out), ERR_NOT_FOUND);
+        buffer_release(&wanted);
+        buffer_release(&out);
+        bed_release(&bed);
+    }
+}
