@@ -59,6 +59,7 @@ static bool look(const struct node *node, struct await *await)
     }
     await->err = ERR_OK;
     await->found = node->serves == NULL ? 0 : node_serves_durable(node, await->lsn);
+    if (await->others != NULL) await->found += await->others(await);
     await->found_local = !lsn_before(log_durable(node->log), await->lsn);
     return await->found >= await->copies && (await->found_local || !await->local);
 }
@@ -99,6 +100,11 @@ void node_unawait(struct service *service, struct await *await)
 {
     (void)service;
     list_remove(&await->node);
+}
+
+void node_await_again(struct service *service)
+{
+    node_awaits_check(node_of(service));
 }
 
 /* Shows each that waited when this began once; done() may ask for another one. */

@@ -19,6 +19,7 @@ struct awaits {
 void node_awaits_init(struct awaits *awaits);
 void node_await(struct service *service, struct await *await);
 void node_unawait(struct service *service, struct await *await);
+void node_await_again(struct service *service);
 /* Something moved on. */
 void node_awaits_check(struct node *node);
 /* This copy does not lead any more: who waits for others is told so. Marks are waited for on. */

@@ -7,6 +7,7 @@
 #include "node/archiving.h"
 #include "node/awaits.h"
 #include "node/doors.h"
+#include "node/feed.h"
 #include "node/follows.h"
 #include "node/images.h"
 #include "node/limits.h"
@@ -88,6 +89,7 @@ struct node {
     struct start start;
     struct images images;
     struct archiving archiving;
+    struct node_feed feed;
     struct stamps stamps;
     struct points points;
 

@@ -111,6 +111,7 @@ static struct node *node_make(const struct world *world, const struct node_optio
     node_awaits_init(&node->awaits);
     list_init(&node->order);
     list_init(&node->parked);
+    node_feed_init(&node->feed);
     waiters_init(&node->waiters);
     watches_init(&node->watches);
     args_init(&node->scratch);
@@ -199,6 +200,7 @@ void node_close(struct node *node)
     node_follows_close(node); /* its promise was the log's */
     free_order(node);
     free_parked(node);
+    node_feed_forget(node);
     node_wait_forget(node);
     watches_release(&node->watches);
     args_release(&node->scratch);

@@ -58,8 +58,18 @@ static void node_status(struct service *service, struct service_status *out)
 {
     struct node *node = node_of(service);
     struct log_stats stats;
-    log_stats(node->log, &stats);
     const struct machine *machine = node->machine;
+    if (node->log == NULL || machine == NULL) { /* a turn failed; the process is about to end */
+        *out = (struct service_status){.phase = phase_of(node->phase),
+                                       .mode = "local",
+                                       .shard = "keys",
+                                       .start_outcome = "",
+                                       .start_reason = "",
+                                       .commit_us = &node->commit_us,
+                                       .sync_us = &node->commit_us};
+        return;
+    }
+    log_stats(node->log, &stats);
     *out = (struct service_status){
         .phase = phase_of(node->phase),
         .appended = log_appended(node->log),
@@ -122,6 +132,8 @@ const struct service_ops node_service_ops = {
     .unsteer = node_unsteer,
     .await = node_await,
     .unawait = node_unawait,
+    .await_again = node_await_again,
+    .feed = node_feed_of,
     .verify = node_verify,
     .unverify = node_unverify,
 };

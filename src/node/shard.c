@@ -69,6 +69,7 @@ void node_sessions_advanced(struct node *node)
     if (node->serves != NULL) node_serves_advanced(node);
     if (node->follows != NULL) node_follows_advanced(node);
     node_awaits_check(node);
+    node_feed_moved(node);
 }
 
 /* --- A replica's log --- */
@@ -169,6 +170,7 @@ void node_unlead(struct node *node, const char *reason)
     give_up_calls(node);
     node_wait_end_all(node);
     node_awaits_unlead(node);
+    node_feed_cut(node, "this copy leads no more");
     trace_event(node->world.trace, TRACE_NOTICE, "node", "leads_no_more",
                 "shard=keys reason=\"%s\" committed=%" PRIu64 " last=%" PRIu64, reason,
                 node->committed.at, log_appended(node->log).at);

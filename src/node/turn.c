@@ -118,6 +118,7 @@ static void close_shard(struct node *node)
     node_points_close(node);
     node->maker->close(node->maker, node->machine);
     node->machine = NULL;
+    node_feed_forget(node);
     node_stamps_reset(node);
     node_points_reset(node);
     log_abandon(node->log);
@@ -223,8 +224,12 @@ static void install_now(struct node *node)
     if (received) node_follows_switched(node);
     if (received) adopt(node, &node->turn.mark);
     if (err == ERR_OK) err = node_open_shard(node, &why);
-    if (err != ERR_OK) turn_fails(node, err, &why);
-    else turn_over(node, verdict);
+    if (err != ERR_OK) {
+        turn_fails(node, err, &why);
+        return;
+    }
+    node_feed_opened(node);
+    turn_over(node, verdict);
 }
 
 /* --- Both --- */

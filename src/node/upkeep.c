@@ -66,6 +66,7 @@ static void flush_done(struct machine_flush *flush)
         if (through.at > 1) log_trim(node->log, (struct lsn){through.at - 1});
     }
     node_images_flushed(node, flush->err);
+    node_feed_flushed(node, flush->err);
     node_points_flushed(node, flush->err);
     node_stamps_step(node);
     node->held = false;
@@ -192,6 +193,7 @@ void node_stop(struct node *node)
 {
     if (node->phase == NODE_OPENING || node->phase == NODE_SERVING) {
         node_images_stop(node, "the server is being stopped");
+        node_feed_stop(node);
         node_archiving_stop(node);
         node_copies_stop(node);
         trace_event(node->world.trace, TRACE_NOTICE, "node", "stopping", "in_order=%llu",

@@ -127,11 +127,13 @@ struct await {
     unsigned copies;     /* others that are to have it durable */
     bool local;          /* here too */
     uint64_t timeout_us; /* 0: for ever */
-    unsigned found;      /* out, also while it waits: copies that have it */
-    bool found_local;    /* likewise: it is durable here */
-    enum err err; /* out: ERR_OK also when the time is over, but for `marked`: ERR_PENDING (not
-                     there yet), ERR_NOT_FOUND (lost: it will never be part of this history);
-                     ERR_NOT_LEADER, ERR_SHUT: nobody can tell any more */
+    /* How many have it beside the copies of the service, as the caller knows; NULL: none. */
+    unsigned (*others)(struct await *await);
+    unsigned found;   /* out, also while it waits: copies that have it, and others */
+    bool found_local; /* likewise: it is durable here */
+    enum err err;     /* out: ERR_OK also when the time is over, but for `marked`: ERR_PENDING (not
+                         there yet), ERR_NOT_FOUND (lost: it will never be part of this history);
+                         ERR_NOT_LEADER, ERR_SHUT: nobody can tell any more */
     void (*done)(struct await *await); /* may come from inside await() */
     struct list node;                  /* the service's */
     uint64_t until_us;                 /* the service's */

@@ -16,6 +16,7 @@
 #include "base/mark.h"
 #include "seam/clock.h"
 #include "seam/copies.h"
+#include "seam/feed.h"
 #include "seam/reply.h"
 #include "seam/verification.h"
 
@@ -179,6 +180,8 @@ struct service_ops {
                     struct steer *steer); /* it goes on without the caller */
     void (*await)(struct service *service, struct await *await);
     void (*unawait)(struct service *service, struct await *await); /* not waiting is fine */
+    void (*await_again)(struct service *service);  /* what others() tells may have grown */
+    struct feed *(*feed)(struct service *service); /* the service's */
     void (*verify)(struct service *service, struct verification *verification);
     void (*unverify)(struct service *service, struct verification *verification);
 };

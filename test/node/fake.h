@@ -73,6 +73,13 @@ struct fake {
     unsigned capture_records; /* of the next one, each of a kilobyte; 0: one, without a value */
     int64_t capture_off;      /* its LSN is so far from what is flushed */
     unsigned reclaims;
+
+    struct effects_place stream;
+    struct effects_keep keep;
+    unsigned stream_grows;   /* by each entry */
+    unsigned stream_pending; /* so many reads of the stream say ERR_PENDING first */
+    struct export export;
+    unsigned exports;     /* opened */
     struct digest digest; /* what digest() says */
     struct fake_survey {
         struct survey base;
@@ -189,6 +196,7 @@ static inline enum err fake_apply(struct machine *machine, const struct entry *e
     fake->applied.lsn = entry->lsn;
     fake->applied.lineage = entry->lineage;
     fake->stamp = entry->stamp;
+    fake->stream.end += fake->stream_grows;
     return ERR_OK;
 }
 
@@ -347,6 +355,34 @@ static inline enum err fake_next(struct capture *base, struct bytes *key, struct
     return ERR_OK;
 }
 
+static inline struct effects_place fake_effects(const struct machine *machine)
+{
+    return fake_of(machine)->stream;
+}
+
+static inline enum err fake_effects_read(struct machine *machine, const struct effects_read *read)
+{
+    struct fake *fake = fake_of(machine);
+    if (fake->stream_pending > 0 && read->attempt < MACHINE_ATTEMPTS_MAX) {
+        fake->stream_pending--;
+        return ERR_PENDING;
+    }
+    buffer_append_format(read->out, "from %llu", (unsigned long long)read->offset);
+    return ERR_OK;
+}
+
+static inline void fake_effects_keep(struct machine *machine, const struct effects_keep *keep)
+{
+    fake_of(machine)->keep = *keep;
+}
+
+static inline struct export *fake_export(struct machine *machine)
+{
+    struct fake *fake = fake_of(machine);
+    fake->exports++;
+    return &fake->export;
+}
+
 static inline void fake_capture_close(struct capture *base)
 {
     const struct fake_capture *capture = CONTAINER_OF(base, struct fake_capture, base);
@@ -465,6 +501,10 @@ static inline enum err fake_open(struct machine_maker *maker, const char *direct
         .unflushed_records = fake_unflushed_records,
         .flush = fake_flush,
         .capture = fake_capture,
+        .effects = fake_effects,
+        .effects_read = fake_effects_read,
+        .effects_keep = fake_effects_keep,
+        .export = fake_export,
         .survey = fake_survey,
         .due = fake_due,
         .tidy = fake_tidy,

@@ -156,6 +156,33 @@ static void expect_mark(struct bed *bed, struct mark mark, enum err err)
     assert_int_equal(waiter.await.err, err);
 }
 
+static unsigned others_have;
+
+static unsigned others(struct await *await)
+{
+    (void)await;
+    return others_have;
+}
+
+TEST(node_awaits, others_that_the_caller_knows_of_count_with_the_copies)
+{
+    struct bed *bed = bed_open();
+    struct waiter_of_test a;
+    others_have = 0;
+    wait_for(bed, &a, (struct await){.lsn = {10}, .copies = 3, .others = others});
+    assert_int_equal(a.ended, 0);
+    node_await_again(&bed->node.service);
+    assert_int_equal(a.ended, 0);
+    others_have = 1;
+    node_await_again(&bed->node.service);
+    assert_true(a.ended == 1 && a.await.found == 3);
+    wait_for(bed, &a,
+             (struct await){.lsn = {11}, .copies = 9, .timeout_us = 1000, .others = others});
+    pass(bed, 1000);
+    assert_true(a.ended == 1 && a.await.found == 1);
+    bed_close(bed);
+}
+
 TEST(node_awaits, copies_that_have_it_are_counted_at_once_and_when_something_moves)
 {
     struct bed *bed = bed_open();

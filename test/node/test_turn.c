@@ -75,9 +75,13 @@ TEST(node_turn, an_image_from_before_those_that_are_here_leaves_a_shard_that_sta
         (void)save(&bed);
     }
     assert_int_equal(bed_images(&bed).images, 4);
+    struct feed *feed = bed.service->ops->feed(bed.service);
+    feed->ops->keep(feed, &(struct effects_keep){.bytes = 77, .from = 7});
+    bed.fake.keep = (struct effects_keep){0}; /* as of another machine */
     assert_true(sim_node_visit(bed.sim, &visit.base));
     bed_settle(&bed);
     assert_int_equal(bed.failures, 0);
+    assert_true(bed.fake.keep.bytes == 77 && bed.fake.keep.from == 7);
     assert_int_equal(bed_images(&bed).images, 0); /* this one came without its offer */
     assert_int_equal(log_before(bed.node->log).lsn.at, visit.mark.lsn.at);
     buffer_release(&visit.image);

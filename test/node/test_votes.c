@@ -564,6 +564,7 @@ TEST(node_reach, in_mode_local_nobody_goes_on_without_it)
     cohort_kill(cohort, 2);
     cohort_run(cohort, 20 * SIM_SECOND);
     assert_true(copy_leads(leader));
+    assert_int_equal(leader->bed.node->progress.epoch.number, 1); /* without a break */
     assert_string_equal(copy_read(leader, "GET k"), "$v");
     cohort_close(cohort);
 }
