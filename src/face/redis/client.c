@@ -34,6 +34,7 @@ static void received(struct stream_owner *owner, struct bytes bytes)
     struct client *client = client_of(owner);
     struct redis_face *face = client->face;
     face->input_bytes += bytes.size;
+    if (client->replica != NULL) psync_heard(client->replica);
     if (client->dead || client->closing || client->ended) return;
     if (client->in.size > 0 || client->holds != 0) {
         if (client->in.size + bytes.size > unread_max(client)) {
@@ -55,7 +56,9 @@ static void received(struct stream_owner *owner, struct bytes bytes)
 
 static void drained(struct stream_owner *owner)
 {
-    client_unhold(client_of(owner), HOLD_OUTPUT);
+    struct client *client = client_of(owner);
+    client_unhold(client, HOLD_OUTPUT);
+    if (client->replica != NULL) psync_drained(client->replica);
 }
 
 /* A peer may send commands, end its side, and read the answers until ours ends too. */
@@ -141,6 +144,11 @@ static size_t read_one(struct client *client, struct bytes input, bool *more)
         if (client->again) consumed = 0;
         break;
     case RESP_BAD:
+        if (client_is_replica(client)) { /* it would take the error for a part of the stream */
+            client_kill(client);
+            *more = false;
+            break;
+        }
         face_refuse(client, NULL, client->reader.error);
         client_close_soon(client);
         *more = false;
@@ -168,7 +176,8 @@ static void client_read(struct client *client, struct bytes bytes)
     while (more && client->holds == 0 && !client->closing && !client->dead && done < input.size) {
         struct bytes rest = bytes_of(input.data + done, input.size - done);
         done += read_one(client, rest, &more);
-        if (client->out.size > REDIS_OUTPUT_STEP_BYTES) { /* face_send() lets it go on */
+        if (client->out.size > REDIS_OUTPUT_STEP_BYTES &&
+            !client_is_replica(client)) { /* face_send() lets it go on */
             client_hold(client, HOLD_OUTPUT);
             client_touch(client);
         }
@@ -202,7 +211,7 @@ void client_check_peer(struct client *client)
 void client_settle(struct client *client)
 {
     if (!client->ended || client->dead || client->closing || client->reading) return;
-    if (waits_for_ever(client)) {
+    if (waits_for_ever(client) || client_is_replica(client)) {
         client_kill(client); /* nobody may be there */
         return;
     }
@@ -296,7 +305,7 @@ static bool output_passes_limit(struct client *client, size_t bytes)
 
 void client_check_output(struct client *client)
 {
-    if (client->dead) return;
+    if (client->dead || client_is_replica(client)) return; /* that one has limits of its own */
     struct redis_face *face = client->face;
     size_t bytes = client->out.size + face->options.net->ops->unsent(client->stream);
     if (!output_passes_limit(client, bytes)) return;
@@ -314,7 +323,9 @@ static void send_out(struct client *client)
     net->ops->send(client->stream, buffer_bytes(&client->out));
     buffer_clear(&client->out);
     buffer_shrink(&client->out, REDIS_BUFFER_KEPT_BYTES);
-    if (net->ops->unsent(client->stream) > 0) {
+    bool unsent = net->ops->unsent(client->stream) > 0;
+    if (client->replica != NULL && !unsent) psync_drained(client->replica);
+    if (unsent && !client_is_replica(client)) { /* that one says meanwhile how far it is */
         client_hold(client, HOLD_OUTPUT);
     } else {
         client_unhold(client, HOLD_OUTPUT);
@@ -358,6 +369,7 @@ void client_free(struct client *client)
         exec_drop(call->exec);
         face_call_free(face, call);
     }
+    psync_replica_close(client->replica);
     transaction_drop(client);
     buffer_release(&client->transaction.queued);
     pubsub_forget(client);

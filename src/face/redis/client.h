@@ -4,6 +4,7 @@
 #define FACE_REDIS_CLIENT_H
 
 #include "base/table.h"
+#include "face/psync/psync.h"
 #include "face/redis/limits.h"
 #include "face/redis/resp.h"
 #include "seam/net.h"
@@ -102,7 +103,6 @@ struct client {
     struct list calls; /* in flight, oldest first */
     unsigned calls_count;
     struct client_call *blocked; /* a CALL_WAIT in flight */
-
     struct transaction transaction;
     struct list watches;
     struct table watched; /* the same, by {database, key} */
@@ -110,10 +110,12 @@ struct client {
     struct steering *steering;   /* in the service's hands; NULL: none */
     struct waiting *waiting;     /* likewise */
     struct verifying *verifying; /* likewise */
-
-    struct list subscriptions; /* struct subscription by its client link */
+    struct list subscriptions;   /* struct subscription by its client link */
     unsigned channels, patterns, shard_channels;
-    struct list monitoring; /* in face->monitors */
+    struct list monitoring;        /* in face->monitors */
+    struct psync_replica *replica; /* NULL: it has never spoken of replication */
+    struct psync_link link;        /* lent to it */
+    uint64_t stream_offset;        /* of the stream of effects, behind its last write */
 };
 
 struct stream_owner *client_accepted(struct listener *listener, struct stream *stream);
@@ -134,8 +136,6 @@ void client_check_output(struct client *client);
 void client_check_peer(struct client *client);
 /* After the peer's end: closes the client once nothing of it is under way. */
 void client_settle(struct client *client);
-void face_send(struct task *task);
-void face_resume(struct task *task);
 
 bool client_name_is_fit(struct bytes name);
 void client_name_copy(char out[REDIS_NAME_BYTES_MAX], struct bytes name); /* cut to fit */

@@ -15,6 +15,7 @@ static void describe(const struct client *client, struct buffer *out)
     uint64_t now_us = clock_now_us(face->options.clock);
     char flags[8];
     size_t count = 0;
+    if (client_is_replica(client)) flags[count++] = 'S';
     if (monitor_active(client)) flags[count++] = 'O';
     if (pubsub_active(client)) flags[count++] = 'P';
     if (client->transaction.open) flags[count++] = 'x';
@@ -56,7 +57,7 @@ void face_CLIENT_INFO(struct client *client, const struct args *args)
     buffer_release(&text);
 }
 
-/* The kinds of client that TYPE names; replicas and primaries are none here. */
+/* The kinds of client that TYPE names; primaries are none here. */
 static bool type_is_known(struct bytes type)
 {
     static const char *const types[] = {"normal", "pubsub", "master", "replica", "slave"};
@@ -68,6 +69,9 @@ static bool type_is_known(struct bytes type)
 
 static bool type_fits(const struct client *client, struct bytes type)
 {
+    if (client_is_replica(client)) {
+        return bytes_is_word(type, "replica") || bytes_is_word(type, "slave");
+    }
     return bytes_is_word(type, pubsub_active(client) ? "pubsub" : "normal");
 }
 

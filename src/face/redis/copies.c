@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is told of the copies: ROLE, REPL.STATUS, REPL.LAG, REPL.EVENTS, INFO's section. Places that
- * Redis gives as offsets of its stream are places in the log here: LSNs. */
+ * Redis gives as offsets are such of the stream of effects while it is on, else places in the log:
+ * LSNs. */
+#include "face/redis/copies.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -78,7 +81,7 @@ static void role_of_primary(const struct redis_face *face, const struct copies_s
     face->options.service->ops->status(face->options.service, &status);
     reply->ops->array(reply, 3);
     reply->ops->bulk(reply, bytes_text("master"));
-    reply->ops->integer(reply, (int64_t)status.durable.at);
+    reply->ops->integer(reply, (int64_t)replicas_offset(face, status.durable));
     size_t opened = reply->ops->array_open(reply), count = 0;
     for (unsigned i = 0; i < copies->count; i++) {
         const struct copy_status *copy = &copies->at[i];
@@ -87,9 +90,10 @@ static void role_of_primary(const struct redis_face *face, const struct copies_s
         reply->ops->array(reply, 3);
         reply->ops->bulk(reply, place.host);
         reply->ops->bulk(reply, place.port);
-        put_number_text(reply, copy->applied.at);
+        put_number_text(reply, replicas_offset_at(face, copy->applied));
         count++;
     }
+    count += replicas_role(face, reply);
     reply->ops->array_close(reply, opened, count);
 }
 
@@ -110,7 +114,8 @@ void face_ROLE(struct client *client, const struct args *args)
     reply->ops->bulk(reply, bytes_text(copies.primary_host));
     reply->ops->integer(reply, copies.primary_port);
     reply->ops->bulk(reply, bytes_text(link_name(&copies)));
-    reply->ops->integer(reply, link_is_up(&copies) ? (int64_t)status.applied.at : -1);
+    int64_t offset = (int64_t)replicas_offset(client->face, status.applied);
+    reply->ops->integer(reply, link_is_up(&copies) ? offset : -1);
 }
 
 /* --- REPL.STATUS, REPL.LAG --- */
@@ -329,8 +334,8 @@ void face_REPL_EVENTS(struct client *client, const struct args *args)
 
 /* --- INFO --- */
 
-static void describe_link(const struct copies_status *copies, const struct service_status *status,
-                          struct buffer *out)
+static void describe_link(const struct redis_face *face, const struct copies_status *copies,
+                          const struct service_status *status, struct buffer *out)
 {
     bool up = link_is_up(copies);
     bool syncing = copies->sync_bytes > 0;
@@ -341,7 +346,7 @@ static void describe_link(const struct copies_status *copies, const struct servi
         "slave_read_repl_offset:%" PRIu64 "\r\nslave_repl_offset:%" PRIu64 "\r\n",
         copies->primary_host, copies->primary_port, up ? "up" : "down",
         up ? (int64_t)(copies->heard_us / 1000000) : INT64_C(-1), syncing ? 1 : 0,
-        status->appended.at, status->applied.at);
+        replicas_offset(face, status->appended), replicas_offset(face, status->applied));
     if (syncing) {
         uint64_t done = copies->sync_done, all = copies->sync_bytes;
         buffer_append_format(out,
@@ -359,9 +364,10 @@ static void describe_link(const struct copies_status *copies, const struct servi
     buffer_append_text(out, "slave_priority:100\r\nslave_read_only:1\r\nreplica_announced:1\r\n");
 }
 
-static void describe_copies(const struct copies_status *copies, struct buffer *out)
+static void describe_copies(const struct redis_face *face, const struct copies_status *copies,
+                            struct buffer *out)
 {
-    unsigned connected = 0, at = 0;
+    unsigned connected = replicas_count(face), at = 0;
     for (unsigned i = 0; i < copies->count; i++) connected += copies->at[i].connected ? 1 : 0;
     buffer_append_format(out, "connected_slaves:%u\r\n", connected);
     for (unsigned i = 0; i < copies->count; i++) {
@@ -371,9 +377,10 @@ static void describe_copies(const struct copies_status *copies, struct buffer *o
         buffer_append_format(
             out, "slave%u:ip=%.*s,port=%.*s,state=%s,offset=%" PRIu64 ",lag=%" PRIu64 "\r\n", at++,
             (int)place.host.size, (const char *)place.host.data, (int)place.port.size,
-            (const char *)place.port.data, redis_state(copy), copy->applied.at,
-            copy->contact_us / 1000000);
+            (const char *)place.port.data, redis_state(copy),
+            replicas_offset_at(face, copy->applied), copy->contact_us / 1000000);
     }
+    replicas_describe(face, at, out);
 }
 
 void copies_describe(const struct redis_face *face, const struct service_status *status,
@@ -382,20 +389,14 @@ void copies_describe(const struct redis_face *face, const struct service_status 
     struct copies_status copies;
     face_copies(face, &copies);
     if (copies.role == COPIES_LEADS) buffer_append_text(out, "role:master\r\n");
-    else describe_link(&copies, status, out);
-    describe_copies(&copies, out);
-    buffer_append_format(out, "master_failover_state:%s\r\nmaster_replid:",
+    else describe_link(face, &copies, status, out);
+    describe_copies(face, &copies, out);
+    buffer_append_format(out, "master_failover_state:%s\r\n",
                          copies.failing_over ? "waiting-for-sync" : "no-failover");
-    for (size_t i = 0; i < sizeof status->mark.history.id; i++)
-        buffer_append_format(out, "%02x", status->mark.history.id[i]);
-    uint64_t offset = copies.role == COPIES_LEADS ? status->durable.at : status->applied.at;
-    buffer_append_format(out,
-                         "%08x\r\nmaster_replid2:0000000000000000000000000000000000000000\r\n"
-                         "master_repl_offset:%" PRIu64 "\r\nsecond_repl_offset:-1\r\n"
-                         "repl_backlog_active:0\r\ntidemark_peer_port:%u\r\n"
-                         "tidemark_copy:%016" PRIx64 "\r\n",
-                         (unsigned)status->mark.epoch.number, offset, copies.peer_port,
-                         copies.copy);
+    bool leads = copies.role == COPIES_LEADS;
+    replicas_describe_stream(face, leads ? status->durable : status->applied, out);
+    buffer_append_format(out, "tidemark_peer_port:%u\r\ntidemark_copy:%016" PRIx64 "\r\n",
+                         copies.peer_port, copies.copy);
 }
 
 void copies_describe_own(const struct redis_face *face, struct buffer *out)

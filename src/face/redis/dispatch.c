@@ -121,7 +121,10 @@ static void call_done(struct call *done, enum call_end end)
             resp_writer_put(&client->writer, buffer_bytes(&call->text));
         } else {
             client->position = done->mark;
-            if (done->kind != CALL_READ) client->written = done->mark.lsn;
+            if (done->kind != CALL_READ) {
+                client->written = done->mark.lsn;
+                client->stream_offset = psync_offset(face->psync);
+            }
         }
         break;
     case CALL_TIMED_OUT: reply->ops->null_array(reply); break;
@@ -408,7 +411,7 @@ static void run_face(struct client *client, const struct command *command, const
 static bool pause_holds(const struct client *client, const struct command *command)
 {
     const struct redis_face *face = client->face;
-    if (face->pause_until_us == 0) return false;
+    if (face->pause_until_us == 0 || client_is_replica(client)) return false;
     if (face->pause_all) return command->parent != COMMAND_CLIENT;
     if (client->transaction.open) { /* what is queued writes nothing yet */
         return command->id == COMMAND_EXEC && client->transaction.writes;
@@ -444,6 +447,7 @@ static void hold_command(struct client *client, enum client_hold hold)
 static void dispatch_one(struct client *client, const struct args *args)
 {
     struct redis_face *face = client->face;
+    if (!replica_may_say(client, args)) return;
     const struct command *command = find_command(client, args);
     if (command == NULL) return;
     if (!may_call(client, command)) return;

@@ -31,14 +31,17 @@ static void tick(struct timer *timer)
         face->commands_a_second = (face->commands_total - face->commands_then) * 1000000 / passed;
         face->commands_then = face->commands_total;
         face->measured_us = now_us;
+        replicas_note_offset(face);
     }
     for (struct list *at = face->clients.next; at != &face->clients; at = at->next) {
         struct client *client = CONTAINER_OF(at, struct client, all);
         uint64_t idle = now_us - client->active_us;
         bool listens = pubsub_active(client) || monitor_active(client);
         bool waits = client->calls_count > 0 || (client->holds & HOLD_LATER) != 0;
-        if (idle_us > 0 && !listens && !waits && idle > idle_us) client_kill(client);
-        if (!client_is_trusted(client) && now_us - client->unauthenticated_us > REDIS_AUTH_US_MAX) {
+        bool fed = client_is_replica(client);
+        if (idle_us > 0 && !listens && !waits && !fed && idle > idle_us) client_kill(client);
+        if (!fed && !client_is_trusted(client) &&
+            now_us - client->unauthenticated_us > REDIS_AUTH_US_MAX) {
             client_kill(client);
         }
         client_check_peer(client);
@@ -78,6 +81,7 @@ void redis_open(struct redis_face **out, const struct redis_options *options)
     }
     pubsub_open(face);
     slowlog_open(face);
+    replicas_open(face);
     clock_timer_start(options->clock, &face->timer, FACE_TICK_US);
     *out = face;
 }
@@ -151,6 +155,7 @@ void redis_close(struct redis_face *face)
     while ((first = list_first(&face->clients)) != NULL) {
         client_free(CONTAINER_OF(first, struct client, all));
     }
+    psync_close(face->psync);
     pubsub_close(face);
     slowlog_close(face);
     rewrite_forget(face);

@@ -131,11 +131,11 @@ static void section_stats(const struct info *info)
         "total_connections_received:%" PRIu64 "\r\ntotal_commands_processed:%" PRIu64
         "\r\ninstantaneous_ops_per_sec:%" PRIu64 "\r\ntotal_net_input_bytes:%" PRIu64
         "\r\ntotal_net_output_bytes:%" PRIu64 "\r\nrejected_connections:%" PRIu64
-        "\r\nsync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\n"
-        "expired_keys:%" PRIu64 "\r\nevicted_keys:0\r\ntotal_error_replies:%" PRIu64 "\r\n",
+        "\r\nexpired_keys:%" PRIu64 "\r\nevicted_keys:0\r\ntotal_error_replies:%" PRIu64 "\r\n",
         face->connections_total, face->commands_total, face->commands_a_second, face->input_bytes,
         face->output_bytes, face->rejected_connections,
         info->status.expired_keys - face->expired_before, face->errors_total);
+    replicas_describe_syncs(face, info->out);
     pubsub_describe(face, info->out);
 }
 

@@ -4,7 +4,9 @@
 #define FACE_REDIS_INTERNAL_H
 
 #include "face/redis/client.h"
+#include "face/redis/copies.h"
 #include "face/redis/redis.h"
+#include "face/redis/replicas.h"
 
 struct command_stats {
     uint64_t calls, microseconds, rejected, failed;
@@ -34,6 +36,10 @@ struct redis_face {
     struct buffer payload; /* of the call at hand */
     struct service_listener keyspace;
     struct pubsub *pubsub;
+    struct psync *psync;
+    struct psync_host psync_host;
+    struct place_pair places[REDIS_PLACES_KEPT]; /* of the last seconds, in a ring */
+    size_t places_next;
     struct slowlog *slowlog;
     struct rewrite *rewrite;            /* a CONFIG REWRITE at work, or NULL */
     bool container[REDIS_COMMANDS_MAX]; /* has subcommands */
@@ -106,22 +112,18 @@ void steer_forget(struct client *client); /* what was asked for goes on; nothing
 void verify_forget(struct client *client); /* nothing is fine */
 
 /* waits.c */
-void wait_forget(struct client *client); /* nothing is fine */
+void wait_forget(struct client *client);             /* nothing is fine */
+void wait_look_again(const struct redis_face *face); /* a replica has said how far it is */
 /* CLIENT UNBLOCK. False: it does not wait. */
 bool wait_unblock(struct client *client, bool error);
-
-/* copies.c */
-void face_copies(const struct redis_face *face, struct copies_status *out);
-/* "host port" of the primary that is followed, as CONFIG GET replicaof says it; empty: none. */
-void face_primary(const struct redis_face *face, struct buffer *out);
-/* Lines for INFO: of its section `replication`, and for `tidemark`. */
-void copies_describe(const struct redis_face *face, const struct service_status *status,
-                     struct buffer *out);
-void copies_describe_own(const struct redis_face *face, struct buffer *out);
 
 /* rewrite.c */
 void rewrite_begin(struct client *client);    /* CONFIG REWRITE; the client is held */
 void rewrite_forget(struct redis_face *face); /* the face closes */
+
+/* client.c */
+void face_send(struct task *task);
+void face_resume(struct task *task);
 
 /* server.c */
 void answer_ok(struct client *client);

@@ -325,6 +325,8 @@ static void face_publish(struct client *client, const struct args *args, enum ch
     bool later = client->face->in_exec || pubsub->waiting.size > 0 || pubsub_active(client);
     uint64_t receivers = publish(pubsub, kind, args->at[1], args->at[2], !later);
     if (later && receivers > 0) publish_later(pubsub, kind, args->at[1], args->at[2]);
+    struct published published = {client->database, args->at[1], args->at[2]};
+    psync_publish(client->face->psync, kind == CHANNEL_SHARD, &published);
     client_reply(client)->ops->integer(client_reply(client), (int64_t)receivers);
 }
 

@@ -64,32 +64,6 @@ void face_POS_GET(struct client *client, const struct args *args)
     reply->ops->bulk(reply, bytes_text(mark));
 }
 
-/* --- The stream of Redis's own replicas is not offered --- */
-
-static void refuse_stream(struct client *client, const char *name)
-{
-    reply_errorf(client_reply(client),
-                 "ERR %s is not offered by this version: it has no replication stream", name);
-}
-
-void face_REPLCONF(struct client *client, const struct args *args)
-{
-    (void)args;
-    refuse_stream(client, "REPLCONF");
-}
-
-void face_PSYNC(struct client *client, const struct args *args)
-{
-    (void)args;
-    refuse_stream(client, "PSYNC");
-}
-
-void face_SYNC(struct client *client, const struct args *args)
-{
-    (void)args;
-    refuse_stream(client, "SYNC");
-}
-
 /* --- Images, under the names that Redis has for its dumps --- */
 
 static void read_images(const struct client *client, struct service_images *images)

@@ -45,6 +45,19 @@ static void answer_wait(const struct waiting *waiting, struct reply *reply)
     }
 }
 
+/* Redis's own replicas, which are no copies of the service. */
+static unsigned others(struct await *await)
+{
+    const struct waiting *waiting = CONTAINER_OF(await, struct waiting, await);
+    return replicas_acked(waiting->client, waiting->form == FORM_WAITAOF);
+}
+
+void wait_look_again(const struct redis_face *face)
+{
+    struct service *service = face->options.service;
+    if (face->waiting > 0) service->ops->await_again(service);
+}
+
 /* The await is not the service's any more. */
 static void wait_end(struct waiting *waiting)
 {
@@ -69,6 +82,7 @@ static void wait_begin(struct client *client, enum wait_form form, const struct 
     struct waiting *waiting = memory_zeroed(1, sizeof *waiting);
     waiting->await = *wanted;
     waiting->await.done = awaited;
+    waiting->await.others = form == FORM_POS_WAIT ? NULL : others;
     waiting->client = client;
     waiting->form = form;
     client->waiting = waiting;
@@ -76,7 +90,11 @@ static void wait_begin(struct client *client, enum wait_form form, const struct 
     bool waits = !face->in_exec;
     if (waits) later_begin(client, NULL, 0, 0);
     service->ops->await(service, &waiting->await);
-    if (waits || client->waiting == NULL) return;
+    if (client->waiting == NULL) return;
+    if (waits) {
+        if (form != FORM_POS_WAIT && wanted->copies > 0) replicas_ask(client);
+        return;
+    }
     service->ops->unawait(service, &waiting->await);
     waiting->await.err = form == FORM_POS_WAIT ? ERR_PENDING : ERR_OK;
     wait_end(waiting);

@@ -8,6 +8,7 @@
 #include "command/command.h"
 #include "seam/entry.h"
 #include "seam/service.h"
+#include "test/face/psync/fake_feed.h"
 #include "test/face/redis/fake_clock.h"
 #include "test/test.h"
 
@@ -32,12 +33,14 @@ struct fake_service {
     const char *steer_why; /* for its end; NULL: nothing */
     unsigned steers, unsteered;
     struct list awaits;
-    bool await_at_once;                         /* they are answered from inside */
+    bool await_at_once; /* they are answered from inside */
+    bool awaits_end;    /* as soon as enough have it */
+    struct fake_feed feed;
     struct verification *verification;          /* under way; NULL: none */
     struct verification verified, verify_asked; /* what is answered; what was asked last */
 };
 
-/* "set a b", and for a transaction "<n watches> cmd; cmd". */
+/* "set a b", "stream 2", and for a transaction "<n watches> cmd; cmd". */
 static void fake_write_payload(struct buffer *out, struct bytes payload)
 {
     struct payload_reader reader;
@@ -45,6 +48,7 @@ static void fake_write_payload(struct buffer *out, struct bytes payload)
     struct args args;
     args_init(&args);
     MUST(payload_read(&reader, payload) == ERR_OK);
+    if (reader.kind == ENTRY_STREAM) buffer_append_format(out, " stream %u", reader.rest.data[0]);
     if (reader.kind == ENTRY_TRANSACTION) buffer_append_format(out, "<%u>", reader.watches);
     while (reader.watches > 0) MUST(payload_next_watch(&reader, &watched) == ERR_OK);
     while (reader.commands > 0) {
@@ -184,21 +188,52 @@ static void fake_unsteer(struct service *service, struct steer *steer)
     fake->unsteered++;
 }
 
+static bool fake_await_look(struct fake_service *fake, struct await *await)
+{
+    await->found = fake->copies.in_sync + (await->others == NULL ? 0 : await->others(await));
+    await->found_local = !lsn_before(fake->status.durable, await->lsn);
+    bool enough = await->found >= await->copies && (await->found_local || !await->local);
+    return fake->awaits_end && !await->marked && enough;
+}
+
 static void fake_await(struct service *service, struct await *await)
 {
     struct fake_service *fake = CONTAINER_OF(service, struct fake_service, base);
-    await->found = fake->copies.in_sync;
-    await->found_local = !lsn_before(fake->status.durable, await->lsn);
     list_append(&fake->awaits, &await->node);
-    if (!fake->await_at_once) return;
+    bool ends = fake_await_look(fake, await);
+    if (!ends && !fake->await_at_once) return;
     list_remove(&await->node);
     await->done(await);
+}
+
+/* Those that have enough end; `late`: all of them. */
+static void fake_awaits_look(struct fake_service *fake, bool late)
+{
+    struct list now, *first;
+    list_init(&now);
+    list_move_all(&now, &fake->awaits);
+    while ((first = list_first(&now)) != NULL) {
+        struct await *await = CONTAINER_OF(first, struct await, node);
+        list_remove(first);
+        if (fake_await_look(fake, await) || late) await->done(await);
+        else list_append(&fake->awaits, first);
+    }
+}
+
+static void fake_await_again(struct service *service)
+{
+    fake_awaits_look(CONTAINER_OF(service, struct fake_service, base), false);
 }
 
 static void fake_unawait(struct service *service, struct await *await)
 {
     (void)service;
     list_remove(&await->node);
+}
+
+static struct feed *fake_feed_of_service(struct service *service)
+{
+    return &CONTAINER_OF(service, struct fake_service, base)->feed.base;
 }
 
 /* BEGIN, STATUS and RANGES answer at once, as do all while there is an error; KEYS later. */
@@ -246,15 +281,18 @@ static void TEST_UNUSED fake_service_init(struct fake_service *fake)
                                            .unsteer = fake_unsteer,
                                            .await = fake_await,
                                            .unawait = fake_unawait,
+                                           .await_again = fake_await_again,
+                                           .feed = fake_feed_of_service,
                                            .verify = fake_verify,
                                            .unverify = fake_unverify};
     *fake = (struct fake_service){.base.ops = &ops, .expiry = true};
     fake->status = (struct service_status){
-        .mode = "local", .start_outcome = "fresh", .start_reason = ""};
+        .phase = SERVICE_SERVING, .mode = "local", .start_outcome = "fresh", .start_reason = ""};
     fake->copies = (struct copies_status){.role = COPIES_LEADS, .min_in_sync = 1, .counting = 1};
     list_init(&fake->calls);
     list_init(&fake->awaits);
     buffer_init(&fake->log);
+    fake_feed_init(&fake->feed);
 }
 
 #endif

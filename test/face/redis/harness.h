@@ -21,6 +21,7 @@ struct harness {
     struct fake_disk disk;
     struct config *config;
     struct redis_host host;
+    struct entropy entropy;
     unsigned shutdowns;
     struct redis_face *face;
 };
@@ -28,6 +29,12 @@ struct harness {
 static void harness_shutdown(struct redis_host *host)
 {
     CONTAINER_OF(host, struct harness, host)->shutdowns++;
+}
+
+static void harness_entropy(struct entropy *entropy, void *out, size_t size)
+{
+    (void)entropy;
+    memset(out, 0, size);
 }
 
 /* `options`: the text of a configuration file. */
@@ -43,9 +50,12 @@ static TEST_UNUSED struct harness *harness_open(const char *options)
     assert_int_equal(config_read_text(h->config, bytes_text(options), &why), ERR_OK);
     h->host = (struct redis_host){
         .shutdown = harness_shutdown, .version = "0.0.1", .process_id = 42};
+    static const struct entropy_ops entropy_ops = {.fill = harness_entropy};
+    h->entropy.ops = &entropy_ops;
     struct redis_options face = {.clock = &h->clock.base,
                                  .net = &h->net.base,
                                  .disk = &h->disk.base,
+                                 .entropy = &h->entropy,
                                  .config = h->config,
                                  .service = &h->service.base,
                                  .host = &h->host};
@@ -68,6 +78,7 @@ static TEST_UNUSED void harness_close(struct harness *h)
     fake_net_release(&h->net);
     fake_disk_release(&h->disk);
     buffer_release(&h->service.log);
+    fake_feed_release(&h->service.feed);
     memory_free(h);
 }
 

@@ -91,12 +91,6 @@ TEST(face_redis_server, what_this_version_does_not_offer_is_refused_by_name)
 {
     struct harness *h = harness_open("");
     struct stream *a = harness_connect(h);
-    static const char *const stream[] = {"REPLCONF", "PSYNC ? -1", "SYNC"};
-    for (size_t i = 0; i < 3; i++) {
-        harness_send(h, a, stream[i]);
-        harness_send(h, a, "\r\n");
-        expect_start(a, "-ERR ");
-    }
     ask(h, a, "BGREWRITEAOF\r\n",
         "-ERR BGREWRITEAOF is not offered by this version: the log trims itself\r\n");
     ask(h, a, "CLUSTER INFO\r\nREADONLY\r\nREADWRITE\r\nASKING\r\n",
