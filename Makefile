@@ -103,7 +103,7 @@ endif
 
 CFLAGS := -std=c17 $(WARNINGS) $(OPTIMIZE) $(HARDEN) -fno-common -ffile-prefix-map=$(CURDIR)=.
 LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
-LIBS := -lrocksdb -luv -lmicrohttpd -ljansson -lxxhash -lsodium -llzf -lm -lpthread
+LIBS := -lrocksdb -luv -lmicrohttpd -ljansson -lssl -lcrypto -lxxhash -lsodium -llzf -lm -lpthread
 TEST_LIBS := -lcmocka
 
 # Files that may name the allocator; all others go through base/memory.h.
@@ -223,6 +223,8 @@ $(SIM): $(B)/plants/sim/main.o $(B)/plants/libsim.a $(B)/plants/libtidemark.a
 SEEDS ?= $(if $(SEED),$(SEED)..$(SEED),1..200)
 sim_options = $(if $(WORKLOAD),--workload $(WORKLOAD))
 CHECK_SEEDS := 1..200
+CHECK_CLUSTER_SEEDS := 1..150
+CHECK_PAIR_SEEDS := 1..50
 
 export BUILD CC
 export HEADER_FLAGS := -std=c17 $(WARNINGS)
@@ -246,6 +248,8 @@ CHECK_STEPS = \
   $(if $(sanitize),'sanitizers-self: scripts/sanitizers.py --self-test') \
   'unit: scripts/run-unit $(TESTS)' \
   'sim: $(SIM) run --seeds $(CHECK_SEEDS)' \
+  'sim-cluster: $(SIM) cluster --seeds $(CHECK_CLUSTER_SEEDS)' \
+  'sim-pair: $(SIM) cluster --copies 2 --seeds $(CHECK_PAIR_SEEDS)' \
   'sim-seeds: $(SIM) seeds $(sort $(wildcard test/seeds/*.txt))'
 check_needs := $(TIDEMARK) $(TESTS) $(SIM)
 syntax := $(if $(sanitize),,clang-syntax)
@@ -288,15 +292,19 @@ endif
 .PHONY: sim sim-cluster crash plants soak
 sim: $(SIM) ## simulation: SEED=n (one seed with its trace) or SEEDS=1..1000, WORKLOAD=name
 	$(SIM) run --seeds $(SEEDS) $(sim_options) $(if $(SEED),--trace)
-sim-cluster: $(SIM) ## simulation of several copies: SEED=n (with its trace) or SEEDS=1..100
-	$(SIM) cluster --seeds $(SEEDS) $(if $(SEED),--trace)
+sim-cluster: $(SIM) ## simulation of copies: SEED=n (with its trace) or SEEDS=1..100, COPIES=3
+	$(SIM) cluster --seeds $(SEEDS) $(if $(COPIES),--copies $(COPIES)) $(if $(SEED),--trace)
 crash: $(SIM) ## crash at every I/O operation of the crash scripts (SCRIPT=name: one of them)
 	$(SIM) crash $(if $(SCRIPT),--script $(SCRIPT))
 plants: $(SIM) ## each planted bug must be caught
 	$(SIM) plants
 SOAK_SEEDS ?= 1..100000
+SOAK_CLUSTER_SEEDS ?= 1..20000
 soak: $(SIM) $(TIDEMARK) ## hours of it: many seeds, all crash points, planted bugs, kill -9 storms
 	$(SIM) run --seeds $(SOAK_SEEDS)
+	$(SIM) cluster --seeds $(SOAK_CLUSTER_SEEDS)
+	set -e; for copies in 2 4 5; do \
+	  $(SIM) cluster --copies $$copies --seeds $(SOAK_CLUSTER_SEEDS); done
 	$(SIM) crash
 	$(SIM) plants
 	test/integration/run --soak
@@ -333,8 +341,9 @@ fuzz-all: $(FUZZ_PROGRAMS) ## fuzz every decoder, one after the other
 run: deps $(TIDEMARK) ## install what is missing, build, serve ./data on 127.0.0.1 in the foreground
 	@exec $(TIDEMARK) server --bind 127.0.0.1 --dir ./data $(ARGS)
 
-bench: $(TIDEMARK) ## measure against peers on this machine
-	bench/run $(ARGS)
+BENCH ?= run
+bench: $(TIDEMARK) ## measure against peers on this machine: BENCH=run|copies|restart|save|memory
+	bench/$(BENCH) $(ARGS)
 
 cover: $(TESTS) $(SIM) ## line coverage of src/ by unit tests and 200 seeds
 	@find $(B) -name '*.gcda' -delete

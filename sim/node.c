@@ -54,6 +54,7 @@ struct sim_node *sim_node_open(struct sim_world *world, struct sim_program *prog
         .disk = sim_disk_seam(node->disk),
         .entropy = &node->entropy.base,
         .net = sim_net_seam(node->net),
+        .peers = sim_net_seam(node->net),
         .stores = sim_stores_seam(node->stores),
         .trace = &node->trace,
     };

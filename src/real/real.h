@@ -52,6 +52,27 @@ void real_world_close(struct real_world *world);
 /* For streams that begin from now on. */
 void real_world_set_keepalive(struct real_world *world, unsigned seconds);
 
+/* A net whose listeners, dials and streams are those of another one, with TLS over them: each end
+ * shows a certificate and insists on one of the other end. */
+struct real_tls;
+struct real_tls_options {
+    const char *cert_file, *key_file; /* PEM; the certificate good for clients and for servers */
+    const char *key_pass;             /* "": the key is not encrypted */
+    const char *ca_file, *ca_dir;     /* authorities; one of them may be "" */
+    const char *protocols;            /* "TLSv1.2 TLSv1.3", or one of them; "": both */
+};
+/* Reads the files, and blocks for it. `world` (its net, clock and trace) is borrowed until
+ * real_tls_close, and *net is good until then. ERR_CONFIG, with the reason; then *tls is NULL. */
+MUST_USE enum err real_tls_open(struct real_tls **tls, const struct world *world,
+                                const struct real_tls_options *options, struct net **net,
+                                struct why *why);
+/* Reads the files anew, for connections from now on, and blocks for it. On failure all stays as it
+ * was. */
+MUST_USE enum err real_tls_reload(struct real_tls *tls, const struct real_tls_options *options,
+                                  struct why *why);
+/* Closes what is still open, without an event; before real_world_close. NULL is fine. */
+void real_tls_close(struct real_tls *tls);
+
 /* How synced writes are made now, for people; constant texts. */
 struct real_sync_status {
     const char *method; /* "direct" or "fdatasync": of the last file opened for direct writes */

@@ -107,6 +107,7 @@ enum err real_world_open(struct real_world **out_world, const struct real_option
         .entropy = &world->entropy,
         .http = &world->http.http,
         .net = &world->net.net,
+        .peers = &world->net.net,
         .stores = &world->stores.stores,
         .trace = options->trace,
     };

@@ -12,8 +12,18 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
+/* What a net does for its streams: both ends have proved by a certificate that they belong
+ * together before either is told of a stream, and between them nobody can read, change or cut off
+ * what goes over it unnoticed. */
+struct net_guard {
+    const char *name; /* "tls" */
+    uint64_t refused; /* connections that were not let in, or that did not let us in */
+    uint64_t cut;     /* streams that ended without the peer's word that this is all, or broken */
+};
+
 struct net {
     const struct net_ops *ops;
+    const struct net_guard *guard; /* NULL: its streams are what the wire is */
 };
 
 enum { NET_ADDRESS_TEXT_BYTES = 128 };

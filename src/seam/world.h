@@ -17,7 +17,8 @@ struct world {
     struct disk *disk;
     struct entropy *entropy;
     struct http *http; /* NULL: this world has none */
-    struct net *net;
+    struct net *net;   /* to clients */
+    struct net *peers; /* between copies: the same, or one that guards what goes over it */
     struct stores *stores;
     struct trace *trace;
 };
