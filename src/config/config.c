@@ -22,6 +22,7 @@ enum { CLIENTS = CONFIG_CLIENT_PUBSUB + 1 };
 struct values {
     struct value of[CONFIG_IDS];
     struct config_output_limit limits[CLIENTS]; /* read with every reply, so parsed beforehand */
+    bool given[CONFIG_IDS];                     /* by the command under way */
 };
 
 struct config {
@@ -33,6 +34,7 @@ static struct values *values_new(void)
 {
     struct values *values = memory_alloc(sizeof(*values));
     for (int id = 0; id < CONFIG_IDS; id++) value_init(&values->of[id]);
+    memset(values->given, 0, sizeof values->given);
     return values;
 }
 
@@ -216,8 +218,17 @@ static enum err set_failed(struct why *why, struct bytes name)
                     (const char *)name.data, inner.text);
 }
 
+/* The path of a file stays what it was; to set it once more asks for the file to be read again. */
+static bool may_be_set(const struct config *config, enum config_id id, struct bytes text)
+{
+    const struct directive *directive = directive_of(id);
+    if (!directive_is_fixed(directive)) return true;
+    return directive->kind == KIND_FILE && bytes_equal(config_text(config, id), text);
+}
+
 /* Whether each name of the command may be set now, before any value is looked at. */
-static enum err check_names(const struct bytes *words, size_t count, struct why *why)
+static enum err check_names(const struct config *config, const struct bytes *words, size_t count,
+                            struct why *why)
 {
     for (size_t i = 0; i < count; i += 2) {
         const struct config_name *name = config_name_find(words[i]);
@@ -225,7 +236,7 @@ static enum err check_names(const struct bytes *words, size_t count, struct why 
             return why_fail(why, ERR_CONFIG,
                             "Unknown option or number of arguments for CONFIG SET - '%.*s'",
                             shown(words[i]), (const char *)words[i].data);
-        if (directive_is_fixed(directive_of(name->id))) {
+        if (!may_be_set(config, name->id, words[i + 1])) {
             (void)why_fail(why, ERR_CONFIG, "can't set immutable config");
             return set_failed(why, words[i]);
         }
@@ -250,12 +261,19 @@ static enum err take_set(struct values *values, const struct config_name *name, 
     return err == ERR_OK ? take(values, name, &words, why) : err;
 }
 
-/* Tells every watch of what differs from `old`, up to and including *last; *last is where it ended.
+/* Whether anybody is to hear of it: a file may be another one now, though its path is the same. */
+static bool is_new(const struct values *now, const struct values *old, int id)
+{
+    bool file = directive_of((enum config_id)id)->kind == KIND_FILE;
+    return (file && (now->given[id] || old->given[id])) || !value_equal(&now->of[id], &old->of[id]);
+}
+
+/* Tells every watch of what is new since `old`, up to and including *last; *last is where it ended.
  */
 static enum err tell(struct config *config, const struct values *old, int *last, struct why *why)
 {
     for (int id = 0; id <= *last; id++) {
-        if (value_equal(&config->values->of[id], &old->of[id])) continue;
+        if (!is_new(config->values, old, id)) continue;
         for (struct list *node = config->watches.next; node != &config->watches;) {
             struct config_watch *watch = CONTAINER_OF(node, struct config_watch, node);
             node = node->next;
@@ -273,12 +291,13 @@ enum err config_set(struct config *config, const struct bytes *words, size_t cou
     struct why own;
     if (why == NULL) why = &own;
     if (count == 0 || count % 2 != 0) return why_fail(why, ERR_CONFIG, "syntax error");
-    enum err err = check_names(words, count, why);
+    enum err err = check_names(config, words, count, why);
     if (err != ERR_OK) return err;
     struct values *staged = values_clone(config->values);
     for (size_t i = 0; i < count; i += 2) {
         const struct config_name *name = config_name_find(words[i]);
         err = take_set(staged, name, words[i + 1], why);
+        staged->given[name->id] = true;
         if (err == ERR_OK) continue;
         values_free(staged);
         return set_failed(why, bytes_text(name->name));
@@ -289,6 +308,7 @@ enum err config_set(struct config *config, const struct bytes *words, size_t cou
     int last = CONFIG_IDS - 1;
     err = tell(config, old, &last, why);
     if (err == ERR_OK) {
+        memset(staged->given, 0, sizeof staged->given);
         values_free(old);
         return ERR_OK;
     }

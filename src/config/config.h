@@ -140,9 +140,9 @@ struct config_output_limit config_output_limit(const struct config *config,
 /* Hears of changes by CONFIG SET. Owned by the caller, who embeds it. */
 struct config_watch {
     struct list node;
-    /* `id` has a new value, which the config holds already: make it so. After an error all values
-     * of the command go back, and whoever was told is told again, its answer then being ignored.
-     * Must not change the config. */
+    /* `id` has a new value, which the config holds already: make it so; or it is the path of a file
+     * that is to be read again. After an error all values of the command go back, and whoever was
+     * told is told again, its answer then being ignored. Must not change the config. */
     enum err (*changed)(struct config_watch *watch, const struct config *config, enum config_id id,
                         struct why *why);
 };

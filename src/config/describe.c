@@ -19,6 +19,7 @@ static void describe_type(const struct directive *directive, struct buffer *out)
     case KIND_OCTAL:
     case KIND_ENUM:
     case KIND_PLAIN:
+    case KIND_FILE:
     case KIND_FILENAME:
     case KIND_HOSTNAME:
     case KIND_HOST:

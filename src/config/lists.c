@@ -247,6 +247,7 @@ enum err value_take_list(struct value *value, const struct config_name *name,
     case KIND_BOOL:
     case KIND_ENUM:
     case KIND_PLAIN:
+    case KIND_FILE:
     case KIND_FILENAME:
     case KIND_HOSTNAME:
     case KIND_HOST:

@@ -14,6 +14,7 @@ enum config_kind {
     KIND_BOOL,
     KIND_ENUM,
     KIND_PLAIN,    /* any text without a zero byte */
+    KIND_FILE,     /* a path; set once more, what is there is to be read again */
     KIND_FILENAME, /* a text without a slash */
     KIND_HOSTNAME,
     KIND_HOST,   /* a name or an address */

@@ -2,6 +2,7 @@
 /* The texts of the errors are those of Redis 7.0: clients and test suites compare them. */
 #include "config/value.h"
 
+#include "base/host.h"
 #include "base/number.h"
 
 void value_init(struct value *value)
@@ -158,6 +159,10 @@ static enum err check_text(const struct directive *directive, struct bytes word,
         return why_fail(why, ERR_CONFIG, "%s can't be a path, just a filename", directive->name);
     if (directive->kind == KIND_HOST && !value_is_host(word))
         return why_fail(why, ERR_CONFIG, "argument must be a name or an address of a host");
+    if (directive->kind == KIND_HOST && host_is_wildcard(word))
+        return why_fail(why, ERR_CONFIG,
+                        "argument must be where others reach this copy: nobody is "
+                        "at a wildcard");
     if (directive->kind != KIND_HOSTNAME) return ERR_OK;
     if (word.size >= 256)
         return why_fail(why, ERR_CONFIG, "Hostnames must be less than 256 characters");
@@ -188,6 +193,7 @@ static enum err take_any(struct value *value, const struct config_name *name,
     case KIND_BOOL: return take_bool(value, word, why);
     case KIND_ENUM: return take_enum(value, name->words, word, why);
     case KIND_PLAIN:
+    case KIND_FILE:
     case KIND_FILENAME:
     case KIND_HOSTNAME:
     case KIND_HOST:
@@ -265,6 +271,7 @@ void value_show(const struct value *value, const struct config_name *name, struc
     case KIND_BOOL: buffer_append_text(out, number != 0 ? "yes" : "no"); return;
     case KIND_ENUM: show_enum(value, name->words, out); return;
     case KIND_PLAIN:
+    case KIND_FILE:
     case KIND_FILENAME:
     case KIND_HOSTNAME:
     case KIND_HOST:

@@ -44,6 +44,72 @@ TEST(config_copies, a_primary_is_a_host_and_a_port)
     expect_not_read("replicaof \"a\\nb 1\"", "line 1: replicaof: wrong number of arguments");
 }
 
+/* The file that a path leads to may be another one by now; a text is what it was. */
+struct rereader {
+    struct config_watch base;
+    int files, others;
+    bool refuses;
+};
+
+static enum err rereader_changed(struct config_watch *watch, const struct config *config,
+                                 enum config_id id, struct why *why)
+{
+    struct rereader *rereader = CONTAINER_OF(watch, struct rereader, base);
+    (void)config;
+    if (id == CONFIG_TLS_CERT_FILE || id == CONFIG_TLS_KEY_FILE) rereader->files++;
+    else rereader->others++;
+    return rereader->refuses ? why_fail(why, ERR_CONFIG, "no") : ERR_OK;
+}
+
+static void set_one(struct config *config, const char *name, const char *value, enum err wanted)
+{
+    struct bytes words[] = {bytes_text(name), bytes_text(value)};
+    assert_int_equal(config_set(config, words, 2, NULL), wanted);
+}
+
+TEST(config_copies, a_file_that_is_set_again_is_told_though_its_path_is_the_same)
+{
+    struct config *config = config_open();
+    struct rereader rereader = {.base.changed = rereader_changed};
+    assert_int_equal(
+        config_read_text(config, bytes_text("tls-cert-file /a\ntls-key-file /b"), NULL), ERR_OK);
+    config_watch(config, &rereader.base);
+    set_one(config, "tls-cert-file", "/a", ERR_OK);
+    set_one(config, "tls-cert-file", "/a", ERR_OK);
+    set_one(config, "tls-key-file", "/b", ERR_OK);
+    assert_int_equal(rereader.files, 3);
+    set_one(config, "timeout", "7", ERR_OK); /* and not with every other one */
+    set_one(config, "timeout", "7", ERR_OK);
+    set_one(config, "tls-key-file-pass", "x", ERR_OK);
+    set_one(config, "tls-key-file-pass", "x", ERR_OK);
+    assert_int_equal(rereader.files, 3);
+    assert_int_equal(rereader.others, 2);
+    set_one(config, "tls-cert-file", "/etc/passwd", ERR_CONFIG); /* no other path */
+    set_one(config, "tls-ca-cert-dir", "/", ERR_CONFIG);
+    assert_int_equal(rereader.files, 3);
+    rereader.refuses = true;
+    set_one(config, "tls-cert-file", "/a", ERR_CONFIG); /* told, and told that it is as it was */
+    assert_int_equal(rereader.files, 5);
+    rereader.refuses = false;
+    set_one(config, "timeout", "8", ERR_OK);
+    assert_int_equal(rereader.files, 5);
+    config_unwatch(&rereader.base);
+    config_close(config);
+}
+
+TEST(config_copies, what_tls_would_be_a_false_promise_is_refused)
+{
+    expect_not_read("tls-port 6380", "line 1: tls-port: not supported by this server");
+    expect_not_read("tls-auth-clients no",
+                    "line 1: tls-auth-clients: not supported by this server");
+    expect_not_read("tls-cluster yes", "line 1: tls-cluster: not supported by this server");
+    expect_read("tls-port 0\ntls-auth-clients yes\ntls-cluster no\ntls-replication yes", "", 17379);
+    struct config *config = config_open();
+    set_one(config, "tls-replication", "yes", ERR_CONFIG); /* at a start only */
+    config_close(config);
+    assert_true(config_is_secret(bytes_text("tls-key-file-pass")));
+}
+
 TEST(config_copies, a_host_fits_into_an_address)
 {
     char text[300], wanted[300];
@@ -56,6 +122,18 @@ TEST(config_copies, a_host_fits_into_an_address)
     expect_not_read("announce-host \"a b\"",
                     "line 1: announce-host: argument must be a name or an address of a host");
     expect_read("announce-host fe80::1", "", 17379);
+}
+
+TEST(config_copies, nobody_is_announced_at_a_wildcard)
+{
+    static const char *const hosts[] = {"0.0.0.0", "::", "*", "0:0:0:0:0:0:0:0"};
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "announce-host %s", hosts[i]);
+        expect_not_read(text, "line 1: announce-host: argument must be where others reach this "
+                              "copy: nobody is at a wildcard");
+    }
+    expect_read("announce-host \"\"", "", 17379); /* as connections show it */
 }
 
 TEST(config_copies, the_peer_port_lies_above_the_port_unless_it_is_named)
