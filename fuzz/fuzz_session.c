@@ -255,6 +255,7 @@ static void end_open(struct end *end, bool is_primary)
                                             .degrade_us = 2000,
                                             .stall_us = 8000,
                                             .window_bytes = 900,
+                                            .image_window_bytes = 900,
                                             .window_entries = 8,
                                             .batch_bytes = 100};
     make_log(end);

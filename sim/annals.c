@@ -93,18 +93,6 @@ static bool has(struct annals *annals, const struct annal *annal, const struct m
     return false;
 }
 
-void annals_force(struct annals *annals, unsigned index, bool on)
-{
-    struct annals_copy *copy = &annals->copies[index];
-    struct annal *own = copy->at;
-    copy->leaving = on ? own : NULL;
-    if (on || own == NULL || !own->unborn || copy->applied > own->parent->canon.count) return;
-    const struct fact *facts = own->canon.facts, *others = own->parent->canon.facts;
-    uint64_t last = copy->applied;
-    bool same = last == 0 || facts[last - 1].lineage.hash == others[last - 1].lineage.hash;
-    if (same) copy->at = own->parent; /* it was the old history's after all */
-}
-
 static bool fits(const struct annal *annal, const struct mark *mark)
 {
     uint64_t at = mark->lsn.at;
@@ -112,16 +100,49 @@ static bool fits(const struct annal *annal, const struct mark *mark)
            annal->canon.facts[at - 1].lineage.hash == mark->lineage.hash;
 }
 
-/* The history of this mark for a copy whose own has no name yet: that one now has, or is meant. */
-static struct annal *find_unborn(struct annal *own, struct annal *named, const struct mark *mark)
+static bool knows(const struct annal *annal, const struct entry *entry)
 {
+    uint64_t at = entry->lsn.at;
+    return at <= annal->canon.count &&
+           annal->canon.facts[at - 1].lineage.hash == entry->lineage.hash;
+}
+
+void annals_force(struct annals *annals, unsigned index, bool on)
+{
+    struct annals_copy *copy = &annals->copies[index];
+    bool unborn = copy->at != NULL && copy->at->unborn;
+    copy->leaving = NULL;
+    if (on) copy->leaving = unborn ? copy->at->parent : copy->at;
+}
+
+uint64_t annals_fork(const struct annal *annal)
+{
+    const struct annal *parent = annal->parent;
+    uint64_t last = annal->fork;
+    while (last < annal->canon.count && last < parent->canon.count &&
+           annal->canon.facts[last].lineage.hash == parent->canon.facts[last].lineage.hash)
+        last++;
+    return last;
+}
+
+void annals_wiped(struct annals *annals, unsigned copy)
+{
+    annals->copies[copy] = (struct annals_copy){.opened = annals->copies[copy].opened};
+}
+
+/* The history of this mark for a copy whose own has no name yet: that one now has, or is meant. */
+static struct annal *find_unborn(struct annals_copy *copy, struct annal *named,
+                                 const struct mark *mark)
+{
+    struct annal *own = copy->at;
     if (own == NULL || !own->unborn || !fits(own, mark)) return named;
     if (named == NULL) {
         own->history = mark->history;
         own->unborn = false;
+        copy->stray = NULL;
         return own;
     }
-    return named == own->parent && mark->lsn.at > own->fork ? own : named;
+    return named == own->parent && !fits(named, mark) ? own : named;
 }
 
 /* The annal of a history that a copy is of now; what it holds is `mark`. */
@@ -129,7 +150,7 @@ static struct annal *join(struct annals *annals, unsigned index, const struct ma
                           const struct digest *digest)
 {
     struct annals_copy *copy = &annals->copies[index];
-    struct annal *annal = find_unborn(copy->at, annals_find(annals, &mark->history), mark);
+    struct annal *annal = find_unborn(copy, annals_find(annals, &mark->history), mark);
     struct annal *parent = annal == NULL && mark->lsn.at > 0 ? copy->at : NULL;
     if (annal == NULL && mark->lsn.at > 0 && parent == NULL) {
         fail(annals, "copy %u has LSN %" PRIu64 " of a history that nobody began", index + 1,
@@ -146,9 +167,13 @@ static struct annal *join(struct annals *annals, unsigned index, const struct ma
 void annals_opened(struct annals *annals, unsigned copy, const struct mark *mark,
                    struct digest digest)
 {
+    struct annals_copy *held = &annals->copies[copy];
+    held->opened++;
     /* An empty machine knows of no history until it has its first entry. */
     if (mark->lsn.at > 0) (void)join(annals, copy, mark, &digest);
-    else annals->copies[copy].applied = 0;
+    else held->applied = 0;
+    bool gone = held->stray != NULL && mark->lsn.at > held->stray->fork && held->at != held->stray;
+    if (gone) held->stray = NULL; /* what it has now came from elsewhere, or is others' too */
 }
 
 /* A new entry must be the next in every respect. */
@@ -187,6 +212,41 @@ static void check_known(struct annals *annals, const struct fact *fact, const st
     }
 }
 
+/* What a copy has applied of its own accord is its history's after all: it goes on in it. */
+static struct annal *settle(struct annals *annals, struct annal *stray)
+{
+    struct annal *parent = stray->parent;
+    const struct fact *facts = stray->canon.facts;
+    uint64_t last = annals_fork(stray);
+    if (last < parent->canon.count && last < stray->canon.count) {
+        fail(annals, "two lineages at LSN %" PRIu64 ": a new history was begun there, or not",
+             last + 1);
+        return stray;
+    }
+    for (uint64_t i = parent->canon.count; i < stray->canon.count; i++) {
+        struct entry entry = {
+            {i + 1}, facts[i].epoch, facts[i].stamp, facts[i].lineage, facts[i].payload};
+        canon_add(&parent->canon, &entry, facts[i].digest);
+    }
+    return parent;
+}
+
+/* The history that the entry is of: a copy that was told to leave its history applies what that one
+ * does not know in another one; and again, if it dies on the way, whatever became of it. */
+static struct annal *annal_for(struct annals *annals, struct annals_copy *copy, struct annal *annal,
+                               const struct entry *entry)
+{
+    struct annal *stray = copy->stray;
+    if (knows(annal, entry)) return annal;
+    if (stray != NULL && stray->parent == annal && knows(stray, entry)) return stray;
+    if (copy->leaving == NULL && annal->unborn) return settle(annals, annal);
+    if (copy->leaving == NULL || annal != copy->leaving) return annal;
+    stray = begin(annals, &(struct history){{0}}, annal, entry->lsn.at - 1);
+    stray->unborn = true;
+    copy->stray = stray;
+    return stray;
+}
+
 void annals_applied(struct annals *annals, unsigned copy, const struct mark marks[2],
                     const struct entry *entry, struct digest digest)
 {
@@ -201,21 +261,14 @@ void annals_applied(struct annals *annals, unsigned copy, const struct mark mark
     before.history = marks[1].history;
     struct annal *annal = join(annals, copy, &before, NULL);
     if (annal == NULL) return;
-    bool known = at <= annal->canon.count;
-    bool leaves = annal == annals->copies[copy].leaving &&
-                  (!known || annal->canon.facts[at - 1].lineage.hash != entry->lineage.hash);
-    if (leaves) {
-        annal = begin(annals, &(struct history){{0}}, annal, before.lsn.at);
-        annal->unborn = true;
-        annals->copies[copy].at = annal;
-        known = false;
-    }
-    if (known) {
+    annal = annal_for(annals, &annals->copies[copy], annal, entry);
+    if (at <= annal->canon.count) {
         check_known(annals, &annal->canon.facts[at - 1], entry, digest);
     } else {
         check_new(annals, annal, entry);
         canon_add(&annal->canon, entry, digest);
     }
+    annals->copies[copy].at = annal;
     annals->copies[copy].applied = at;
 }
 

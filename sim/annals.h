@@ -25,7 +25,9 @@ struct annal {
 struct annals_copy {
     struct annal *at; /* the history that its machine is of; NULL: not known yet */
     uint64_t applied;
-    struct annal *leaving; /* it was told to begin a new history in the place of this one */
+    uint64_t opened;       /* machines, ever */
+    struct annal *leaving; /* it was told to begin a new history in the place of this one; and */
+    struct annal *stray;   /* has applied this beyond it, which may or may not come to be one */
 };
 
 struct annals {
@@ -45,10 +47,14 @@ void annals_opened(struct annals *annals, unsigned copy, const struct mark *mark
 /* It has applied the entry: its marks before and after that. */
 void annals_applied(struct annals *annals, unsigned copy, const struct mark marks[2],
                     const struct entry *entry, struct digest digest);
-/* A copy was told to begin a new history (or, not `on`, has done so, or will not any more): what it
+/* A copy was told to begin a new history (or, not `on`, has done so, or has given it up): what it
  * applies meanwhile beyond what is known may be of the new one, although its marks do not say so
- * yet. */
+ * yet. If it has given up, the old one may yet go on with that, or without. */
 void annals_force(struct annals *annals, unsigned copy, bool on);
+void annals_wiped(struct annals *annals, unsigned copy); /* its disk is new */
+/* The last LSN that it has in common with its parent, which it has. Later than `fork` if that one
+ * has gone on with the same since. */
+uint64_t annals_fork(const struct annal *annal);
 unsigned annals_born(const struct annals *annals); /* histories that have a name */
 struct annal *annals_find(struct annals *annals, const struct history *history); /* NULL: none */
 

@@ -306,6 +306,11 @@ static void recording_warm(struct machine *machine, struct machine_warm *warm)
     inner_of(machine)->ops->warm(inner_of(machine), warm);
 }
 
+static void recording_expect(struct machine *machine, const struct entry *entry)
+{
+    inner_of(machine)->ops->expect(inner_of(machine), entry);
+}
+
 static uint64_t recording_unflushed(const struct machine *machine)
 {
     return inner_of(machine)->ops->unflushed_bytes(inner_of(machine));
@@ -422,6 +427,7 @@ static const struct machine_ops recording_ops = {
     .members = recording_members,
     .apply = recording_apply,
     .foresee = recording_foresee,
+    .expect = recording_expect,
     .query = recording_query,
     .warm = recording_warm,
     .unflushed_bytes = recording_unflushed,

@@ -98,6 +98,31 @@ static void check_digest(struct cluster *cluster, unsigned index)
                    known);
 }
 
+static void expect_wait(struct cluster *cluster, unsigned index, const struct mark *mark,
+                        const char *wanted)
+{
+    char text[MARK_TEXT_BYTES], line[MARK_TEXT_BYTES + 20];
+    mark_format(mark, text);
+    (void)snprintf(line, sizeof line, "POS.WAIT %s 1000", text);
+    bool said = cluster_say(cluster, index, line);
+    if (said && bytes_starts_with(buffer_bytes(&cluster->reply), bytes_text(wanted))) return;
+    buffer_append_byte(&cluster->reply, 0);
+    sim_world_fail(cluster->world, "n%u is asked for the mark %s and says %s", index + 1, text,
+                   (const char *)cluster->reply.data);
+}
+
+/* Everyone has the last mark of all, and tells one of another epoch from it: that is lost. */
+static void check_waits(struct cluster *cluster, unsigned index)
+{
+    const struct annal *annal = cluster->annal;
+    if (annal == NULL || annal->canon.count == 0) return;
+    const struct fact *fact = &annal->canon.facts[annal->canon.count - 1];
+    struct mark mark = {annal->history, fact->epoch, {annal->canon.count}, fact->lineage};
+    expect_wait(cluster, index, &mark, "+OK");
+    mark.epoch.copy ^= 1;
+    if (!cluster_failed(cluster)) expect_wait(cluster, index, &mark, "-LOST");
+}
+
 /* What was applied anywhere is there, unless a new history was begun without it. */
 static void check_kept(struct cluster *cluster)
 {
@@ -220,6 +245,8 @@ static void finish(struct cluster *cluster)
     become_whole(cluster);
     for (unsigned i = 0; i < cluster->count && !cluster_failed(cluster); i++)
         check_digest(cluster, i);
+    for (unsigned i = 0; i < cluster->count && !cluster_failed(cluster); i++)
+        check_waits(cluster, i);
     if (!cluster_failed(cluster)) check_kept(cluster);
     for (unsigned i = 0; i < cluster->count; i++) {
         cluster->states[i].stopping = true;

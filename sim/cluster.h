@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 
+#include "sim/sibling.h"
 #include "sim/weather.h"
 
 enum { CLUSTER_COPIES_MAX = 5 };
@@ -66,6 +67,7 @@ struct cluster_result {
     uint64_t hash, ops, entries, again, lives, simulated_us, turns, lost, histories, searched;
     uint64_t faults[CLUSTER_FAULTS], words[CLUSTER_WORDS];
     uint64_t weather[WEATHER_KINDS], hits[SIM_HITS];
+    struct sibling_told told;
 };
 
 void cluster_run(const struct cluster_options *options, struct cluster_result *result);

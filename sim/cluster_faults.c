@@ -56,6 +56,7 @@ static void draw_copy(struct cluster *cluster, unsigned index)
     struct sibling *copy = &cluster->copies[index];
     sibling_init(copy, &cluster->annals, index, &cluster->settings, &options);
     cluster->nodes[index] = copy->node;
+    copy->told = &cluster->result->told;
     if (index > 0) (void)snprintf(copy->follow, sizeof copy->follow, "n1 %u", SIBLING_PORT);
     bool fast = one_in(cluster, 2);
     *sim_disk_profile(disk_of(cluster, index)) = (struct sim_disk_profile){
@@ -199,7 +200,7 @@ static void wipe(struct cluster *cluster, unsigned index)
     if (sim_node_is_up(cluster->nodes[index])) return;
     sim_world_say(cluster->world, "cluster wipe n%u", index + 1);
     sim_disk_wipe(disk_of(cluster, index));
-    cluster->annals.copies[index].at = NULL;
+    annals_wiped(&cluster->annals, index);
     cluster->states[index].fresh = true;
     sim_disk_unfault(disk_of(cluster, index), 0);
     cluster->states[index].sync_rule = cluster->states[index].stall_rule = 0;
@@ -242,14 +243,17 @@ bool cluster_may_end(const struct cluster *cluster, unsigned index)
            !sim_disk_fault_waits(disk_of(cluster, index), state->sync_rule);
 }
 
+/* Who is down, and nobody has seen it yet, may be so because of what is mended here. */
 void cluster_mend(struct cluster *cluster)
 {
     for (unsigned i = 0; i < cluster->count; i++) {
         struct site_state *state = &cluster->states[i];
-        sim_disk_unfault(disk_of(cluster, i), 0);
+        bool unseen = !sim_node_is_up(cluster->nodes[i]) && !state->down;
         sim_node_crash_at(cluster->nodes[i], NULL);
         sim_node_drift(cluster->nodes[i], 0);
-        state->crash_armed = false;
+        if (!unseen || !cluster_may_end(cluster, i)) state->sync_rule = 0;
+        if (!unseen) state->crash_armed = false;
+        sim_disk_unfault(disk_of(cluster, i), 0);
         state->stall_rule = 0;
         state->up_us = 0;
     }
@@ -293,17 +297,18 @@ static void remove_one(struct cluster *cluster, unsigned index)
     if (ok) cluster->result->words[CLUSTER_REMOVED]++;
 }
 
-/* A chain, or even a ring; the operator ends that later. Nobody who leads is told to follow: what
- * only it has would be given up. */
+/* A chain, or even a ring, or an address that nobody has; the operator ends that later. Nobody who
+ * leads is told to follow: what only it has would be given up. */
 static void follow(struct cluster *cluster, unsigned index)
 {
     unsigned other = (unsigned)cluster_below(cluster, cluster->count);
     const struct sibling_look *look = &cluster->looks[index];
-    if (other == index || !look->looked || look->copies.role != COPIES_FOLLOWS) return;
+    if (!look->looked || look->copies.role != COPIES_FOLLOWS) return;
     if (!may_wipe(cluster, index)) return;
     cluster->states[index].fresh = true;
     char line[60];
     (void)snprintf(line, sizeof line, "REPLICAOF n%u %u", other + 1, SIBLING_PORT);
+    if (other == index) (void)snprintf(line, sizeof line, "REPLICAOF 10.9.9.9 %u", SIBLING_PORT);
     count(cluster, CLUSTER_FOLLOW);
     (void)cluster_say(cluster, index, line);
 }

@@ -57,6 +57,7 @@ static void fell(struct cluster *cluster, unsigned index)
                        copy->end == SIM_END_REFUSED ? copy->why.text : "");
     }
     if (failed_sync) state->sync_rule = 0;
+    if (copy->end == SIM_END_CRASH) state->crash_armed = false;
     state->down = true;
     state->up_us = now(cluster) + (cluster->calm ? 0 : cluster_below(cluster, 3 * SIM_SECOND));
 }
@@ -134,6 +135,39 @@ static void check_leader(struct cluster *cluster, unsigned index)
     }
 }
 
+/* While nobody is started anew, or takes the role, the floor of a replica's log rises no higher
+ * than that of others: or who follows could not be served once this copy leads (I6). */
+static void check_floors(struct cluster *cluster)
+{
+    uint64_t most[2] = {0, 0}; /* the highest floor, and the next */
+    bool comparable = true;
+    for (unsigned i = 0; i < cluster->count; i++) {
+        uint64_t floor = cluster->looks[i].service.floor.at;
+        const struct site_state *state = &cluster->states[i];
+        bool same = state->opened == cluster->annals.copies[i].opened &&
+                    epoch_compare(state->epoch, cluster->looks[i].copies.epoch) == 0;
+        comparable = comparable && cluster->looks[i].looked && same;
+        if (floor > most[0]) most[1] = most[0];
+        if (floor > most[0]) most[0] = floor;
+        else if (floor > most[1]) most[1] = floor;
+    }
+    for (unsigned i = 0; i < cluster->count; i++) {
+        const struct sibling_look *look = &cluster->looks[i];
+        uint64_t before = cluster->states[i].floor, floor = look->service.floor.at;
+        if (!look->looked) continue;
+        cluster->states[i].floor = floor;
+        cluster->states[i].opened = cluster->annals.copies[i].opened;
+        cluster->states[i].epoch = look->copies.epoch;
+        bool alone = floor > before && floor == most[0] && floor > most[1];
+        bool led = look->copies.epoch.copy == look->copies.copy; /* at the last look, or since */
+        if (!comparable || !alone || led) continue;
+        sim_world_fail(cluster->world,
+                       "n%u follows and keeps its log from LSN %" PRIu64 " on, others from %" PRIu64
+                       " on",
+                       i + 1, floor, most[1]);
+    }
+}
+
 static void look_at_all(struct cluster *cluster)
 {
     for (unsigned i = 0; i < cluster->count; i++) {
@@ -142,6 +176,7 @@ static void look_at_all(struct cluster *cluster)
         if (cluster->looks[i].looked) cluster->states[i].id = cluster->looks[i].copies.copy;
         if (leads(cluster, i)) check_leader(cluster, i);
     }
+    check_floors(cluster);
 }
 
 /* A copy that was forced leads its new history: from now on that is the true one. Or it has died
@@ -154,13 +189,15 @@ static void see_forced(struct cluster *cluster)
         struct annal *annal = annal_of(cluster, i);
         bool born = annal != NULL && annal != cluster->annal && leads(cluster, i);
         bool unborn = annal == cluster->annal &&
+                      cluster->looks[i].service.phase == SERVICE_SERVING &&
                       sim_node_lives(cluster->nodes[i]) > state->forced_life;
         if (!born && !unborn) continue;
         state->forced = false;
         annals_force(&cluster->annals, i, false);
         if (born && annal->parent == cluster->annal) {
-            cluster_drop_ops(cluster, annal->fork);
-            if (cluster->kept > annal->fork) cluster->kept = annal->fork;
+            uint64_t fork = annals_fork(annal);
+            cluster_drop_ops(cluster, fork);
+            if (cluster->kept > fork) cluster->kept = fork;
             cluster->annal = annal;
             cluster->leader = CLUSTER_NOBODY;
         }
@@ -231,8 +268,35 @@ void cluster_see(struct cluster *cluster)
 
 /* --- What is done --- */
 
+/* Where a copy is built anew, or its disk is gone, the others may be too few for a promise. */
+static bool may_force(const struct cluster *cluster)
+{
+    bool force = cluster->forces;
+    for (unsigned i = 0; i < cluster->count; i++) force |= cluster->states[i].fresh;
+    return force;
+}
+
+/* A new history loses what that copy does not have. */
+static void begin_anew(struct cluster *cluster, unsigned index)
+{
+    talkers_go(&cluster->talkers, false);
+    talkers_drop(&cluster->talkers);
+    cluster->states[index].forced_life = sim_node_lives(cluster->nodes[index]);
+    annals_force(&cluster->annals, index, true);
+    bool answered = cluster_say(cluster, index, "PROMOTE FORCE");
+    /* Who ends at once after an error may have begun it all the same. */
+    if (answered && !cluster_said_ok(cluster) && sim_node_is_up(cluster->nodes[index])) {
+        annals_force(&cluster->annals, index, false);
+        talkers_go(&cluster->talkers, cluster->asking);
+        return;
+    }
+    cluster->result->words[CLUSTER_FORCED]++;
+    cluster->states[index].forced = true;
+}
+
 /* A copy whose disk is gone has another id when it comes back: its old one is to be forgotten, or
- * it would count for ever. */
+ * it would count for ever. Where nothing can be confirmed without it, the one that leads has all
+ * that there is, and goes on with that. */
 static void bury(struct cluster *cluster)
 {
     const struct copies_status *copies = &cluster->looks[cluster->leader].copies;
@@ -245,8 +309,13 @@ static void bury(struct cluster *cluster)
         }
         if (holders > 0 || !status->configured || status->connected) continue;
         (void)snprintf(line, sizeof line, "REPL.REMOVE %016" PRIx64, status->id);
-        if (cluster_say(cluster, cluster->leader, line) && cluster_said_ok(cluster))
-            cluster->result->words[CLUSTER_BURIED]++;
+        bool answered = cluster_say(cluster, cluster->leader, line);
+        bool buried = answered && cluster_said_ok(cluster);
+        if (buried) cluster->result->words[CLUSTER_BURIED]++;
+        bool anew = answered && !buried && status->counts && may_force(cluster) &&
+                    (cluster->calm || cluster_below(cluster, 3) == 0);
+        if (anew && sim_node_is_up(cluster->nodes[cluster->leader]))
+            begin_anew(cluster, cluster->leader);
         return;
     }
 }
@@ -311,14 +380,6 @@ static unsigned find_best(struct cluster *cluster)
     return best;
 }
 
-/* Where a copy is built anew, or its disk is gone, the others may be too few for a promise. */
-static bool may_force(const struct cluster *cluster)
-{
-    bool force = cluster->forces;
-    for (unsigned i = 0; i < cluster->count; i++) force |= cluster->states[i].fresh;
-    return force;
-}
-
 /* Nobody leads: in mode local its old leader may come back by itself, in mode all the promises of
  * the others are enough; else a new history loses what that copy does not have. */
 static void appoint(struct cluster *cluster)
@@ -331,19 +392,7 @@ static void appoint(struct cluster *cluster)
     if (ok || !may_force(cluster) || cluster_failed(cluster)) return;
     cluster_see(cluster);
     if (cluster->leaderless_us == 0 || cluster_failed(cluster)) return;
-    talkers_go(&cluster->talkers, false);
-    talkers_drop(&cluster->talkers);
-    cluster->states[best].forced_life = sim_node_lives(cluster->nodes[best]);
-    annals_force(&cluster->annals, best, true);
-    bool answered = cluster_say(cluster, best, "PROMOTE FORCE");
-    /* Who ends at once after an error may have begun it all the same. */
-    if (answered && !cluster_said_ok(cluster) && sim_node_is_up(cluster->nodes[best])) {
-        annals_force(&cluster->annals, best, false);
-        talkers_go(&cluster->talkers, cluster->asking);
-        return;
-    }
-    cluster->result->words[CLUSTER_FORCED]++;
-    cluster->states[best].forced = true;
+    begin_anew(cluster, best);
 }
 
 void cluster_operate(struct cluster *cluster)

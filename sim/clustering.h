@@ -20,9 +20,12 @@ struct site_state {
     uint64_t forced_life; /* of its process then */
     uint64_t up_us;       /* when it is started again */
     uint64_t id;          /* that was seen last; 0: none */
-    uint64_t stray_us;    /* since when it does not follow whom it should; 0: it does */
-    uint64_t sync_rule;   /* a sync that fails: it may end; 0: none */
-    uint64_t stall_rule;  /* its disk is slow; 0: it is not */
+    uint64_t floor;       /* of its log, as seen last; of a machine of its: */
+    uint64_t opened;      /* the number of that, and its epoch then */
+    struct epoch epoch;
+    uint64_t stray_us;   /* since when it does not follow whom it should; 0: it does */
+    uint64_t sync_rule;  /* a sync that fails: it may end; 0: none */
+    uint64_t stall_rule; /* its disk is slow; 0: it is not */
 };
 
 struct cluster {

@@ -118,6 +118,8 @@ void sim_end_refill(struct stream *end)
 
 void sim_end_break(struct stream *end)
 {
+    bool loses = end->way != NULL && end->flight.size + end->unsent.size > 0;
+    if (loses) end->link->world->hits[SIM_HIT_LOST]++;
     end->is_broken = true;
     buffer_clear(&end->flight);
     buffer_clear(&end->unsent);
@@ -163,6 +165,7 @@ static void piece_passes(struct stream *from, uint8_t *bytes, size_t size)
     if (size < from->flight.size) hits[size == 1 ? SIM_HIT_SINGLE : SIM_HIT_SPLIT]++;
     if (size == from->flight.size && from->sends > 1) hits[SIM_HIT_COALESCED]++;
     if (size == from->flight.size) from->sends = 0;
+    if (way->delay_us_max > 0) hits[SIM_HIT_DELAYED]++;
     if (from->sent < way->newest) hits[SIM_HIT_OVERTAKEN]++;
     else way->newest = from->sent;
     if (way->flip_per_million == 0 || !dice_chance(dice, way->flip_per_million, 1000000)) return;

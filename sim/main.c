@@ -192,6 +192,28 @@ static void add_cluster(struct cluster_result *sum, const struct cluster_result 
     for (unsigned i = 0; i < CLUSTER_WORDS; i++) sum->words[i] += one->words[i];
     for (unsigned i = 0; i < WEATHER_KINDS; i++) sum->weather[i] += one->weather[i];
     for (unsigned i = 0; i < SIM_HITS; i++) sum->hits[i] += one->hits[i];
+    for (unsigned i = 0; i < ORCHESTRATOR_EVENT_KINDS; i++)
+        sum->told.events[i] += one->told.events[i];
+    for (unsigned i = 0; i < RECOVER_RULES; i++) sum->told.rules[i] += one->told.rules[i];
+    for (unsigned i = 0; i < BYE_REASONS; i++) sum->told.ends[i] += one->told.ends[i];
+}
+
+static void print_told(const struct sibling_told *told)
+{
+    printf("\nsessions:");
+    for (unsigned i = 0; i < ORCHESTRATOR_EVENT_KINDS; i++)
+        printf(" %s=%" PRIu64, orchestrator_event_name((enum orchestrator_event_kind)i),
+               told->events[i]);
+    printf("\nplans:");
+    for (unsigned i = 0; i < RECOVER_RULES; i++) {
+        const char *name = recover_rule_name((enum recover_rule)i);
+        if (strcmp(name, "unknown") != 0) printf(" %s=%" PRIu64, name, told->rules[i]);
+    }
+    printf("\nends:");
+    for (unsigned i = 0; i < BYE_REASONS; i++) {
+        const char *name = bye_reason_name((enum bye_reason)i);
+        if (strcmp(name, "unknown") != 0) printf(" %s=%" PRIu64, name, told->ends[i]);
+    }
 }
 
 static void print_cluster(const struct cluster_result *sum, double seconds)
@@ -212,6 +234,7 @@ static void print_cluster(const struct cluster_result *sum, double seconds)
     printf("\nhits:");
     for (unsigned i = 0; i < SIM_HITS; i++)
         printf(" %s=%" PRIu64, sim_hit_name((enum sim_hit)i), sum->hits[i]);
+    print_told(&sum->told);
     double simulated = (double)sum->simulated_us / 1e6;
     printf("\nsimulated_s=%.1f real_s=%.1f ratio=%.1f\n", simulated, seconds,
            seconds > 0 ? simulated / seconds : 0.0);

@@ -7,9 +7,10 @@
 #include "sim/link.h"
 
 static const char *const hit_names[SIM_HITS] = {
-    "partition", "one_way", "unheard",    "clog",        "gave_up",   "orphan",    "halted",
-    "found_out", "reset",   "flip",       "split",       "single",    "coalesced", "overtaken",
-    "ghost",     "refused", "unanswered", "unreachable", "timed_out", "no_name",
+    "partition",  "one_way",     "unheard",   "clog",    "gave_up", "orphan",
+    "halted",     "found_out",   "reset",     "flip",    "split",   "single",
+    "coalesced",  "overtaken",   "ghost",     "delayed", "lost",    "refused",
+    "unanswered", "unreachable", "timed_out", "no_name",
 };
 
 const char *sim_hit_name(enum sim_hit hit)

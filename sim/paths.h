@@ -59,8 +59,10 @@ enum sim_hit {
     SIM_HIT_SINGLE,    /* a piece of one byte, with more behind it */
     SIM_HIT_COALESCED, /* a piece of several sends */
     SIM_HIT_OVERTAKEN, /* by what was sent later, on another connection */
-    SIM_HIT_GHOST,
-    SIM_HIT_REFUSED, /* dials */
+    SIM_HIT_GHOST,     /* what was sent once arrives twice: of a connection, all there can be */
+    SIM_HIT_DELAYED,   /* by a path that is slow */
+    SIM_HIT_LOST,      /* bytes that were on their way when their connection ended */
+    SIM_HIT_REFUSED,   /* dials */
     SIM_HIT_UNANSWERED,
     SIM_HIT_UNREACHABLE,
     SIM_HIT_TIMED_OUT,

@@ -102,6 +102,7 @@ static bool program_start(struct sim_program *base, struct world *world)
     struct sibling *copy = sibling_of(base);
     copy->seams = *world;
     copy->ready = false;
+    copy->event_next = 1;
     copy->why.text[0] = '\0';
     copy->config = config_open();
     enum err err = configure(copy, &copy->why);
@@ -159,6 +160,29 @@ void sibling_stop(struct sibling *copy)
     if (sim_node_is_up(copy->node)) (void)sim_node_visit(copy->node, &copy->visit);
 }
 
+static void count_event(struct sibling_told *told, const struct copy_event *event)
+{
+    for (unsigned i = 0; i < ORCHESTRATOR_EVENT_KINDS; i++) {
+        const char *name = orchestrator_event_name((enum orchestrator_event_kind)i);
+        told->events[i] += strcmp(event->what, name) == 0;
+    }
+    for (unsigned i = 0; i < RECOVER_RULES; i++)
+        told->rules[i] += strcmp(event->rule, recover_rule_name((enum recover_rule)i)) == 0;
+    for (unsigned i = 0; i < BYE_REASONS; i++)
+        told->ends[i] += strcmp(event->reason, bye_reason_name((enum bye_reason)i)) == 0;
+}
+
+/* Those that are overwritten already are missed. */
+static void count_events(struct sibling *copy, struct service *service)
+{
+    struct copy_event event;
+    while (service->ops->copy_event(service, copy->event_next, &event) ||
+           (service->ops->copy_event(service, 0, &event) && event.number > copy->event_next)) {
+        count_event(copy->told, &event);
+        copy->event_next = event.number + 1;
+    }
+}
+
 static void look_visit(struct sim_visit *visit, struct world *world)
 {
     (void)world;
@@ -168,6 +192,7 @@ static void look_visit(struct sim_visit *visit, struct world *world)
     service->ops->copies(service, &copy->look->copies);
     service->ops->status(service, &copy->look->service);
     copy->look->looked = true;
+    if (copy->told != NULL) count_events(copy, service);
 }
 
 void sibling_look(struct sibling *copy, struct sibling_look *out)

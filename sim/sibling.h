@@ -4,6 +4,7 @@
 #define SIM_SIBLING_H
 
 #include "app/server.h"
+#include "replica/orchestrator.h"
 #include "seam/service.h"
 #include "sim/annals.h"
 #include "sim/node.h"
@@ -28,6 +29,13 @@ struct sibling_look {
     struct service_status service;
 };
 
+/* What became of sessions, as those who serve them tell it. */
+struct sibling_told {
+    uint64_t events[ORCHESTRATOR_EVENT_KINDS];
+    uint64_t rules[RECOVER_RULES]; /* of plans */
+    uint64_t ends[BYE_REASONS];
+};
+
 struct sibling {
     struct sim_program base;
     struct server_host host;
@@ -49,6 +57,8 @@ struct sibling {
     struct task close;
     struct sim_visit visit;
     struct sibling_look *look; /* for the visit */
+    struct sibling_told *told; /* of all copies together; borrowed, NULL: not counted */
+    uint64_t event_next;       /* of the process of now */
 };
 
 /* Opens a node for it. `copy` does not move until the world is closed. */

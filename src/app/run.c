@@ -21,6 +21,7 @@ struct run {
     struct server_host host;
     struct real_signals signals;
     struct real_world *real;
+    struct real_tls *tls; /* NULL: copies meet in the clear */
     struct world world;
     struct trace *trace;
     struct config *config;
@@ -144,6 +145,35 @@ static void set_keepalive(struct server_host *host, unsigned seconds)
     real_world_set_keepalive(CONTAINER_OF(host, struct run, host)->real, seconds);
 }
 
+/* Texts are the config's. */
+static struct real_tls_options tls_options(const struct config *config)
+{
+    return (struct real_tls_options){
+        .cert_file = (const char *)config_text(config, CONFIG_TLS_CERT_FILE).data,
+        .key_file = (const char *)config_text(config, CONFIG_TLS_KEY_FILE).data,
+        .key_pass = (const char *)config_text(config, CONFIG_TLS_KEY_FILE_PASS).data,
+        .ca_file = (const char *)config_text(config, CONFIG_TLS_CA_CERT_FILE).data,
+        .ca_dir = (const char *)config_text(config, CONFIG_TLS_CA_CERT_DIR).data,
+        .protocols = (const char *)config_text(config, CONFIG_TLS_PROTOCOLS).data,
+    };
+}
+
+static enum err open_tls(struct run *run, struct why *why)
+{
+    struct real_tls_options options = tls_options(run->config);
+    if (!config_bool(run->config, CONFIG_TLS_REPLICATION)) return ERR_OK;
+    return real_tls_open(&run->tls, &run->world, &options, &run->world.peers, why);
+}
+
+/* A few small files, read on the loop: an operator has asked for it, and is answered at once
+ * whether they are good. */
+static enum err set_certificates(struct server_host *host, struct why *why)
+{
+    struct run *run = CONTAINER_OF(host, struct run, host);
+    struct real_tls_options options = tls_options(run->config);
+    return run->tls == NULL ? ERR_OK : real_tls_reload(run->tls, &options, why);
+}
+
 static void warn_without_effect(struct run *run)
 {
     struct buffer names;
@@ -198,6 +228,7 @@ static enum exit_status serve(struct run *run)
     run->world.trace = run->trace;
     enum exit_status status = EXIT_STATUS_CLEAN;
     enum err err = fit_maxclients(run, &why);
+    if (err == ERR_OK) err = open_tls(run, &why);
     if (err == ERR_OK) {
         err = server_open(&run->server, &run->world, run->config, &run->host, &why);
     }
@@ -210,6 +241,7 @@ static enum exit_status serve(struct run *run)
         status = run->status;
     }
     server_close(run->server);
+    real_tls_close(run->tls);
     real_world_close(run->real);
     return status;
 }
@@ -229,6 +261,7 @@ enum exit_status run_server(const char *version, const char *commit, size_t coun
                  .used_cpu_us = used_cpu_us,
                  .log_sync = log_sync,
                  .set_keepalive = set_keepalive,
+                 .set_certificates = set_certificates,
                  .process_id = real_process_id(),
                  .version = version,
                  .commit = commit},

@@ -267,6 +267,11 @@ static enum err configured(struct config_watch *watch, const struct config *conf
         server->host->set_keepalive(server->host,
                                     (unsigned)config_int(config, CONFIG_TCP_KEEPALIVE));
     }
+    bool tls = id == CONFIG_TLS_CERT_FILE || id == CONFIG_TLS_KEY_FILE ||
+               id == CONFIG_TLS_KEY_FILE_PASS || id == CONFIG_TLS_CA_CERT_FILE ||
+               id == CONFIG_TLS_CA_CERT_DIR || id == CONFIG_TLS_PROTOCOLS;
+    if (tls && server->host->set_certificates != NULL)
+        return server->host->set_certificates(server->host, why);
     if (id == CONFIG_DURABILITY) node_set_durability(server->node, options.durability);
     if (id == CONFIG_FLUSH_BUDGET_MIN || id == CONFIG_FLUSH_BUDGET_MAX) {
         node_set_flush_bytes(server->node, options.flush_bytes_min, options.flush_bytes_max);

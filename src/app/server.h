@@ -28,6 +28,9 @@ struct server_host {
                      const char **place); /* NULL is fine */
     void (*set_keepalive)(struct server_host *host,
                           unsigned seconds); /* of connections from now on; NULL is fine */
+    /* Certificates are read anew, for connections from now on; ERR_CONFIG: they stay as they were.
+     * NULL is fine. */
+    enum err (*set_certificates)(struct server_host *host, struct why *why);
     /* May put a machine of its own between the node and the keys machine, to watch; NULL: nobody
      * does. */
     struct machine_maker *(*observe)(struct server_host *host, struct machine_maker *maker);

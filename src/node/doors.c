@@ -44,7 +44,7 @@ static void door_free(struct door *door)
 
 static void door_shut(struct door *door)
 {
-    door->doors->node->world.net->ops->close(door->stream, false);
+    door->doors->node->world.peers->ops->close(door->stream, false);
     door_free(door);
 }
 
@@ -69,8 +69,8 @@ static enum err first_role(struct bytes first, enum message_role *role)
 static void note_host(struct node *node, const struct stream *stream)
 {
     char local[NET_ADDRESS_TEXT_BYTES];
-    if (node->seen_host[0] != '\0' && node->world.net->ops->is_loopback(stream)) return;
-    node->world.net->ops->local(stream, local);
+    if (node->seen_host[0] != '\0' && node->world.peers->ops->is_loopback(stream)) return;
+    node->world.peers->ops->local(stream, local);
     char *colon = strrchr(local, ':');
     if (colon == NULL) return;
     *colon = '\0';
@@ -93,7 +93,7 @@ static void hand_on(struct door *door, enum message_role role)
         door_shut(door);
         return;
     }
-    node->world.net->ops->hand_on(door->stream, owner);
+    node->world.peers->ops->hand_on(door->stream, owner);
     door_free(door);
 }
 
@@ -138,6 +138,13 @@ static struct stream_owner *door_accepted(struct listener *listener, struct stre
     return accepted_by(CONTAINER_OF(listener, struct door_listener, listener)->doors, stream);
 }
 
+const char *node_doors_guard(const struct node *node)
+{
+    bool secret = node->copies.secret != NULL && node->copies.secret[0] != '\0';
+    if (node->world.peers->guard != NULL) return secret ? "tls, secret" : "tls";
+    return secret ? "secret" : "this machine";
+}
+
 enum err node_doors_open(struct node *node, struct why *why)
 {
     struct doors *doors = memory_zeroed(1, sizeof *doors);
@@ -150,12 +157,14 @@ enum err node_doors_open(struct node *node, struct why *why)
         bool optional = address[0] == '-';
         struct door_listener *listener = &doors->listeners[doors->count];
         *listener = (struct door_listener){.listener.accepted = door_accepted, .doors = doors};
-        struct net *net = node->world.net;
+        struct net *net = node->world.peers;
         enum err err = net->ops->listen(net, &listener->listener, address + (optional ? 1 : 0), 0,
                                         why);
         if (err != ERR_OK && !optional) return err;
         if (err == ERR_OK) doors->count++;
     }
+    trace_event(node->world.trace, TRACE_NOTICE, "node", "peers", "listen_at=%u guard=\"%s\"",
+                doors->count, node_doors_guard(node));
     return ERR_OK;
 }
 
@@ -176,7 +185,7 @@ void node_doors_close(struct node *node)
 {
     struct doors *doors = node->doors;
     if (doors == NULL) return;
-    struct net *net = node->world.net;
+    struct net *net = node->world.peers;
     for (unsigned i = 0; i < doors->count; i++)
         net->ops->unlisten(net, &doors->listeners[i].listener);
     struct list *first;

@@ -14,5 +14,8 @@ struct doors; /* fields: doors.c */
 MUST_USE enum err node_doors_open(struct node *node, struct why *why);
 void node_doors_tick(struct node *node);  /* who says nothing is sent away */
 void node_doors_close(struct node *node); /* not open is fine */
+/* What keeps others out, for people: "tls", "tls, secret", "secret", or "this machine": only copies
+ * on it are let in. A constant text. */
+const char *node_doors_guard(const struct node *node);
 
 #endif

@@ -45,6 +45,13 @@ static struct effects_place feed_place(struct feed *feed)
     return node->machine->ops->effects(node->machine);
 }
 
+/* What the entry of its epoch is behind was committed by the primaries before. */
+static bool feed_is_open(struct feed *feed)
+{
+    const struct node *node = node_of_feed(feed);
+    return !is_gone(node) && node->leads && !lsn_before(applied_lsn(node), node->start.epoch_lsn);
+}
+
 static struct mark feed_mark(struct feed *feed)
 {
     const struct node *node = node_of_feed(feed);
@@ -217,6 +224,7 @@ static void feed_drop(struct feed *feed, struct feed_read *request)
 /* --- The table --- */
 
 static const struct feed_ops feed_ops = {
+    .is_open = feed_is_open,
     .place = feed_place,
     .mark = feed_mark,
     .epochs = feed_epochs,

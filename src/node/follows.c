@@ -24,9 +24,16 @@ static struct clock *clock_of(const struct follows *follows)
     return follows->node->world.clock;
 }
 
-static const struct net_ops *net_of(const struct follows *follows)
+/* A Redis port is for clients; sessions are between copies. */
+static struct net *net_of(const struct follows *follows, enum follows_phase phase)
 {
-    return follows->node->world.net->ops;
+    const struct world *world = &follows->node->world;
+    return phase == FOLLOWS_ASKING ? world->net : world->peers;
+}
+
+static const struct net_ops *asking_ops(const struct follows *follows)
+{
+    return net_of(follows, FOLLOWS_ASKING)->ops;
 }
 
 /* --- Places --- */
@@ -83,8 +90,9 @@ static uint64_t pause_us(const struct follows *follows, bool lasting)
 static void let_go(struct follows *follows)
 {
     clock_timer_stop(clock_of(follows), &follows->timer);
-    net_of(follows)->cancel(follows->node->world.net, &follows->dial);
-    if (follows->asked != NULL) net_of(follows)->close(follows->asked, false);
+    struct net *net = net_of(follows, follows->phase);
+    net->ops->cancel(net, &follows->dial);
+    if (follows->asked != NULL) asking_ops(follows)->close(follows->asked, false);
     follows->asked = NULL;
     finder_release(&follows->finder);
 }
@@ -125,9 +133,9 @@ void follows_retry(struct follows *follows, bool lasting, const char *reason)
 static bool dial(struct follows *follows, enum follows_phase phase, const char *address)
 {
     struct why why;
+    struct net *net = net_of(follows, phase);
     follows->phase = phase;
-    enum err err = net_of(follows)->dial(follows->node->world.net, &follows->dial, address,
-                                         NODE_FOLLOWS_DIAL_US, &why);
+    enum err err = net->ops->dial(net, &follows->dial, address, NODE_FOLLOWS_DIAL_US, &why);
     if (err != ERR_OK) follows_retry(follows, true, why.text);
     return err == ERR_OK;
 }
@@ -181,7 +189,7 @@ static void take_found(struct follows *follows)
     char asked[NET_ADDRESS_TEXT_BYTES];
     unsigned port = follows->finder.port;
     uint64_t copy = follows->finder.copy;
-    net_of(follows)->peer(follows->asked, asked);
+    asking_ops(follows)->peer(follows->asked, asked);
     let_go(follows);
     if (copy == follows->node->site.identity.copy) {
         follows_retry(follows, true, "this server is told to follow itself");
@@ -231,7 +239,7 @@ static struct stream_owner *ask(struct follows *follows, struct stream *stream)
                 bytes_text(text_of(copies->password)), &send);
     follows->asked = stream;
     follows->asker.events = &events;
-    net_of(follows)->send(stream, buffer_bytes(&send));
+    asking_ops(follows)->send(stream, buffer_bytes(&send));
     buffer_release(&send);
     clock_timer_start(clock_of(follows), &follows->timer, NODE_FOLLOWS_ASK_US);
     return &follows->asker;

@@ -385,6 +385,7 @@ static void session_over(struct follows *follows)
         follows->down_us = clock_now_us(node->world.clock);
         node_serves_end(node, BYE_STOP);
     }
+    node->damaged_frames += follows->follower.link.damaged;
     follows->stamp_due = false;
     node_stamps_session_over(node);
     follower_release(&follows->follower);
@@ -414,13 +415,15 @@ static const char *bye_text(enum bye_reason reason)
     case BYE_REFUSED: return "it does not serve this copy now";
     case BYE_FENCED: return "a later epoch is promised";
     case BYE_PROTOCOL: return "the two do not understand each other";
-    case BYE_PROOF: return "the secrets differ, or a connection to another machine has none";
+    case BYE_PROOF:
+        return "the secrets differ, or beyond this machine there is neither one nor TLS";
     case BYE_FORK: return "its log differs from this one where it must not";
     case BYE_SILENT: return "the connection broke, or nothing was heard";
     case BYE_STALLED: return "nothing was acknowledged for too long";
     case BYE_LOCAL: return "one of the two failed at its disk or its data";
     case BYE_SUPERSEDED: return "another session took its place";
     case BYE_LEAD: return "it gives its role to this copy";
+    case BYE_DAMAGED: return "what came was changed on the way";
     case BYE_REASONS: break;
     }
     return "the connection ended";
@@ -491,7 +494,7 @@ struct stream_owner *follows_session_open(struct follows *follows, struct stream
                                                 .shard = SHARD_KEYS,
                                                 .level = NODE_SESSION_LEVEL,
                                                 .secret = bytes_text(secret == NULL ? "" : secret),
-                                                .plain = node->world.net->ops->is_loopback(stream),
+                                                .plain = peer_is_private(&node->world, stream),
                                                 .keepalive_us = NODE_SESSION_KEEPALIVE_US,
                                                 .silent_us = NODE_SESSION_SILENT_US,
                                                 .hello_us = NODE_SESSION_HELLO_US};

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PROMOTE FORCE: this copy leads without the promises that would make it safe. What it has becomes
- * the beginning of a new history, so that no copy of the old one is ever taken for one of it:
+/* PROMOTE FORCE: this copy leads without the promises that would make it safe; or it leads already,
+ * and goes on without a copy that counts and is lost, where too few others count to remove it. What
+ * it has becomes the beginning of a new history, so that no copy of the old one is ever taken for
+ * one of it:
  *
  *   everything in the log here is applied -> an image of it -> the follow file goes -> installed
  *   under the new history, as an image of a primary would be, with a log that has promised this
@@ -34,7 +36,7 @@ static void give_up(struct node *node, const char *text)
 
 void node_force(struct node *node, struct steer *steer)
 {
-    if (node->leads) {
+    if (node->leads && !progress_lacks_one(&node->progress)) {
         steer->err = why_fail(&steer->why, ERR_REFUSED, "this copy leads already");
         steer->done(steer);
         return;
@@ -45,6 +47,7 @@ void node_force(struct node *node, struct steer *steer)
         return;
     }
     node_votes_end(node);
+    node_unlead(node, "PROMOTE FORCE");
     node_follows_end(node, BYE_STOP);
     node->force = (struct force){
         .on = true, .steer = steer, .through = log_appended(node->log), .ended = UINT64_MAX};

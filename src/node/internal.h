@@ -105,6 +105,7 @@ struct node {
     struct doors *doors;
     char seen_host[NET_ADDRESS_TEXT_BYTES]; /* by which others have reached it; "": nobody has */
     struct votes *votes;                    /* NULL: never voted */
+    uint64_t damaged_frames;                /* that came of other copies */
     struct list voters;                     /* who asks for a promise */
     unsigned voter_count;
     struct failover failover;

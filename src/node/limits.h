@@ -47,6 +47,9 @@ enum {
     /* Entries that a replay shows the machine at once. */
     NODE_REPLAY_WINDOW_ENTRIES = 16384,
     NODE_REPLAY_WINDOW_BYTES = 4 << 20,
+    /* Entries, and bytes of them, whose records are fetched with the one that is waited for. */
+    NODE_EXPECT_ENTRIES = 256,
+    NODE_EXPECT_BYTES = 1 << 20,
 
     /* Sessions. Steps of one in a turn; what may wait of its bytes before its stream is paused; and
        above so much unsent it is told no more of the log. */
@@ -59,20 +62,23 @@ enum {
        what an epoch that is not open waits before it goes on without a copy. */
     NODE_REACH_US = 3 * 1000 * 1000,
     NODE_UNOPENED_DROP_US = 6 * 1000 * 1000,
+    /* A role that was handed over is to be taken: a promotion, tried a few times. */
+    NODE_FAILOVER_TAKEN_US = 10 * 1000 * 1000,
     NODE_SESSION_SILENT_US = 10 * 1000 * 1000,
     NODE_SESSION_HELLO_US = 10 * 1000 * 1000,
     NODE_SESSION_DEGRADE_US = 5 * 1000 * 1000,
     NODE_SESSION_STALL_US = 60 * 1000 * 1000,
     NODE_SESSION_WINDOW_BYTES = 8 << 20,
     NODE_SESSION_WINDOW_ENTRIES = 65536,
+    NODE_SESSION_IMAGE_WINDOW_BYTES = 32 << 20, /* the far end syncs an image in large pieces */
     NODE_SESSION_BATCH_BYTES = 256 << 10,
     /* Feature level that is spoken. */
     NODE_SESSION_LEVEL = 1,
     /* Connections of copies at a time, and entries in a batch that is read for one. */
     NODE_SERVES_MAX = 64,
     NODE_SERVES_BATCH_ENTRIES = 2048,
-    /* An image that is to be sent is checked at this rate first. */
-    NODE_SERVES_CHECK_BYTES_PER_SECOND = 512 << 20,
+    /* An image that is sent is checked meanwhile, at most at this rate. */
+    NODE_SERVES_CHECK_BYTES_PER_SECOND = 1 << 30,
     /* Following: a connection, and the answer of a Redis port, may take so long; the pause after a
        failure doubles from the first to the second figure; after a refusal, which time alone does
        not mend, it is the third. */

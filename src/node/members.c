@@ -171,8 +171,10 @@ bool node_members_may_write(const struct node *node, const char **error)
     if (node->failover.copy != 0) return false;
     *error =
         "NOREPLICAS Not enough copies count for a write in mode all: see REPL.STATUS, REPL.ADD";
-    if (node->membership.proposes) return false;
-    return progress_may_write(&node->progress);
+    if (node->membership.proposes || !progress_may_write(&node->progress)) return false;
+    *error = "NOREPLICAS Not enough of the copies that count are in reach for a write in mode all: "
+             "see REPL.STATUS";
+    return !node->membership.out_of_reach;
 }
 
 void node_members_watermarks(const struct node *node, struct message_watermarks *out)
@@ -223,7 +225,10 @@ static const char *refusal_text(enum progress_refusal refusal)
 {
     switch (refusal) {
     case PROGRESS_OK: break;
-    case PROGRESS_TOO_FEW: return "fewer copies than min-in-sync would count";
+    case PROGRESS_TOO_FEW:
+        return "fewer copies than min-in-sync would count: add another one first (REPL.ADD). If "
+               "that cannot be confirmed because this one is lost for good, PROMOTE FORCE here "
+               "begins a new history without it";
     case PROGRESS_BEHIND: return "the copy lacks something that is committed";
     case PROGRESS_UNKNOWN: return "no copy of that id has a session here";
     case PROGRESS_ONE_STEP: return "another step is not confirmed yet";
@@ -541,6 +546,12 @@ static void step_by_itself(struct node *node)
     }
 }
 
+/* Its naming was overtaken and is not committed yet: it is admitted then, not named again. */
+static bool is_named_only(struct node *node, uint64_t copy)
+{
+    return members_find(&node->membership.now, copy) != NULL && progress_of(node, copy) == NULL;
+}
+
 static void next_step(struct node *node)
 {
     struct steer *steer = steer_first(node);
@@ -551,6 +562,7 @@ static void next_step(struct node *node)
         if (node->membership.stage != CHANGE_NONE) return;
     }
     if (steer == NULL) step_by_itself(node);
+    else if (steer->kind == STEER_ADD && is_named_only(node, steer->copy)) overtake(node);
     else if (steer->kind == STEER_ADD) add(node, steer);
     else if (steer->kind == STEER_REMOVE) take_away(node, steer);
     else steer_rule(node, steer);

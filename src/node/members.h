@@ -37,6 +37,7 @@ struct membership {
     uint64_t gone_us[PROGRESS_COPIES_MAX];  /* of progress->copies: a session lived last */
     uint64_t heard_us[PROGRESS_COPIES_MAX]; /* likewise: it was heard last */
     uint64_t sure_until_us;                 /* reach.h */
+    bool out_of_reach;                      /* likewise: so many that no write is committed */
 };
 
 /* An entry that names copies is in the log, applied or not. */

@@ -45,7 +45,7 @@ struct node_copies {
     const char *peer_addresses[NODE_PEER_ADDRESSES_MAX];
     const char *announced_host; /* that others reach this copy by; "": as connections show it */
     unsigned peer_port, redis_port;
-    const char *secret;          /* "": none; then only copies on this machine are let in */
+    const char *secret;          /* "": none; then TLS, or copies on this machine only */
     bool wipe;                   /* `follow` may bring other data: what is here may be given up */
     const char *user, *password; /* at the primary's Redis port; "": none */
     bool all;                    /* what is proposed for a shard whose log names no copies yet */

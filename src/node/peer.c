@@ -16,7 +16,7 @@ static void wake(struct peer *peer)
 static void close_stream(struct peer *peer, bool flush)
 {
     if (peer->stream == NULL) return;
-    peer->world->net->ops->close(peer->stream, flush);
+    peer->world->peers->ops->close(peer->stream, flush);
     peer->stream = NULL;
 }
 
@@ -41,7 +41,7 @@ static void step(struct peer *peer, struct session_event *event)
     peer->ops->step(peer, event, &peer->effects);
     struct session_effects *effects = &peer->effects;
     if (effects->send.size > 0)
-        peer->world->net->ops->send(peer->stream, buffer_bytes(&effects->send));
+        peer->world->peers->ops->send(peer->stream, buffer_bytes(&effects->send));
     for (unsigned i = 0; i < effects->count; i++) {
         if (effects->at[i].kind == EFFECT_CLOSE) peer->over = true;
         else if (peer->ops->effect != NULL) peer->ops->effect(peer, &effects->at[i]);
@@ -98,7 +98,7 @@ static void tidy(struct peer *peer)
     buffer_consume(&peer->received, peer->taken);
     peer->taken = 0;
     bool pause = peer->received.size > NODE_PEER_RECEIVED_BYTES;
-    if (pause != peer->paused) peer->world->net->ops->pause(peer->stream, pause);
+    if (pause != peer->paused) peer->world->peers->ops->pause(peer->stream, pause);
     peer->paused = pause;
 }
 
@@ -133,7 +133,7 @@ static void received(struct stream_owner *owner, struct bytes bytes)
     buffer_append(&peer->received, bytes);
     if (!peer->paused && peer->received.size > NODE_PEER_RECEIVED_BYTES) {
         peer->paused = true;
-        peer->world->net->ops->pause(peer->stream, true);
+        peer->world->peers->ops->pause(peer->stream, true);
     }
     wake(peer);
 }
@@ -150,6 +150,11 @@ static void ended(struct stream_owner *owner)
     struct peer *peer = peer_of(owner);
     peer->end_due = true;
     wake(peer);
+}
+
+bool peer_is_private(const struct world *world, const struct stream *stream)
+{
+    return world->peers->guard != NULL || world->peers->ops->is_loopback(stream);
 }
 
 void peer_open(struct peer *peer, const struct peer_ops *ops, const struct world *world,
@@ -205,5 +210,5 @@ void peer_bye(struct peer *peer, enum bye_reason reason)
 
 size_t peer_unsent(const struct peer *peer)
 {
-    return peer->stream == NULL ? 0 : peer->world->net->ops->unsent(peer->stream);
+    return peer->stream == NULL ? 0 : peer->world->peers->ops->unsent(peer->stream);
 }

@@ -51,6 +51,9 @@ struct peer {
     enum bye_reason stop_reason;
 };
 
+/* Whether a session without a secret may go over the stream: nobody else's ears are in between, for
+ * the peer is on this machine, or the net has seen its certificate. */
+bool peer_is_private(const struct world *world, const struct stream *stream);
 /* The session has been made and not stepped yet. `world` is borrowed, the stream is taken over. */
 void peer_open(struct peer *peer, const struct peer_ops *ops, const struct world *world,
                struct stream *stream);

@@ -12,6 +12,7 @@
 #include "node/pipeline.h"
 
 #include "node/internal.h"
+#include "node/replay.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -393,15 +394,14 @@ static void stall_fetched(struct machine_warm *warm)
 
 static void stall(struct node *node, struct call *call)
 {
-    call->attempt++;
+    if (call->attempt++ == 0) node_expect(node, call);
     node->stalled = true;
     node->stall_warm = (struct machine_warm){.done = stall_fetched};
     node->machine->ops->warm(node->machine, &node->stall_warm);
 }
 
 /* A read or local call whose turn it is. Its clock is that of its admission, between the stamps of
- * the entries around it, so that what it sees as expired stays expired for everything behind it.
- */
+ * the entries around it, so that what it sees as expired stays expired for all behind it. */
 static bool take_unlogged(struct node *node, struct call *call)
 {
     if (call->refused) {

@@ -6,7 +6,10 @@
  * nothing to it any more, and nobody confirms anything before NODE_UNOPENED_DROP_US are over. So
  * when it has not heard so many for NODE_REACH_US, which is less, what it shows may be old: it
  * answers no reads, then gives up its role and asks the others who leads. It could not have
- * committed anything meanwhile. */
+ * committed anything meanwhile.
+ *
+ * When it has not heard so many that it cannot commit, it admits no writes: a client is told so at
+ * once instead of waiting for a copy that may be gone for good. */
 #ifndef NODE_REACH_H
 #define NODE_REACH_H
 

@@ -124,3 +124,19 @@ enum err node_replay(struct node *node, struct lsn from, struct lsn to, struct w
     if (err == ERR_OK) measure(node, clock_now_us(node->world.clock) - began_us);
     return err;
 }
+
+void node_expect(struct node *node, const struct call *call)
+{
+    struct machine *machine = node->machine;
+    struct list *at = call->node.next;
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < NODE_EXPECT_ENTRIES && bytes < NODE_EXPECT_BYTES; i++) {
+        struct entry entry;
+        if (at == &node->order) return;
+        const struct call *next = CONTAINER_OF(at, struct call, node);
+        at = at->next;
+        if (next->lsn.at == 0 || !log_entry(node->log, next->lsn, &entry)) continue;
+        machine->ops->expect(machine, &entry);
+        bytes += entry.payload.size;
+    }
+}

@@ -9,6 +9,7 @@
 #include "base/mark.h"
 #include "base/must.h"
 
+struct call;
 struct node;
 
 /* Applies the entries of the log from `from` through `to`; none if `to` is before. Blocks. */
@@ -22,5 +23,9 @@ uint64_t node_replay_record_ns(uint64_t assumed, uint64_t took_us, uint64_t entr
  * lately. While others use the machine everything takes longer, and more and smaller flushes would
  * make it worse. */
 uint64_t node_replay_entry_ns(uint64_t before, uint64_t took_us, uint64_t entries);
+
+/* While it serves: `call` is at the head of the order and waits for a record. What the entries
+ * behind it need is to be fetched with it. */
+void node_expect(struct node *node, const struct call *call);
 
 #endif

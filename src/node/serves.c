@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "base/plant.h"
 #include "node/serving.h"
 
 static struct serve *serve_at(struct list *at)
@@ -73,14 +74,12 @@ static bool is_in(const struct assignment *assignment, uint64_t copy)
     return false;
 }
 
-static bool put(struct assignment *assignment, uint64_t copy, const char *endpoint)
+static void put(struct assignment *assignment, uint64_t copy, const char *endpoint)
 {
-    if (is_in(assignment, copy)) return true;
-    if (assignment->count == PROGRESS_COPIES_MAX) return false;
+    if (is_in(assignment, copy) || assignment->count == PROGRESS_COPIES_MAX) return;
     unsigned at = assignment->count++;
     assignment->replicas[at].id = copy;
     (void)snprintf(assignment->replicas[at].endpoint, ORCHESTRATOR_ENDPOINT_BYTES, "%s", endpoint);
-    return true;
 }
 
 /* Those that are connected go first. */
@@ -89,38 +88,35 @@ static void put_visitors(struct assignment *assignment, const struct senders *se
     const struct orchestrator *orchestrator = &senders->orchestrator;
     for (unsigned i = 0; i < orchestrator->count; i++) {
         const struct sender *sender = &orchestrator->senders[i];
-        if ((sender->session != 0) == here) (void)put(assignment, sender->id, sender->endpoint);
+        if ((sender->session != 0) == here) put(assignment, sender->id, sender->endpoint);
     }
 }
 
-bool serves_assign(struct serves *serves, uint64_t copy, const char *endpoint)
+void serves_assign(struct serves *serves, uint64_t copy, const char *endpoint)
 {
     struct node *node = serves->node;
     struct senders *senders = serves->senders;
     const struct members *members = &node->membership.now;
     uint64_t own = node->site.identity.copy;
     struct assignment assignment = {.epoch = serves->epoch};
-    bool fits = true;
     for (unsigned i = 0; i < members->count && serves->leads; i++) {
-        if (members->at[i].id != own)
-            (void)put(&assignment, members->at[i].id, members->at[i].peer);
+        if (members->at[i].id != own) put(&assignment, members->at[i].id, members->at[i].peer);
     }
     if (copy != 0 && orchestrator_sender(&senders->orchestrator, copy) != NULL)
-        fits = put(&assignment, copy, endpoint); /* it may be reached elsewhere now */
+        put(&assignment, copy, endpoint); /* it may be reached elsewhere now */
     put_visitors(&assignment, senders, true);
-    if (copy != 0) fits = put(&assignment, copy, endpoint);
+    if (copy != 0) put(&assignment, copy, endpoint);
     put_visitors(&assignment, senders, false);
     struct orchestrator_ends ends;
     enum err err = orchestrator_assign(&senders->orchestrator, &assignment, now_us(node), &ends);
-    if (err != ERR_OK) return false;
+    if (err != ERR_OK) return;
     serves_end_sessions(serves, &ends);
     reconcile(senders);
-    return fits;
 }
 
 void node_serves_members(struct node *node)
 {
-    if (node->serves != NULL) (void)serves_assign(node->serves, 0, "");
+    if (node->serves != NULL) serves_assign(node->serves, 0, "");
 }
 
 /* A visitor that is gone for as long as the log is held for anyone. */
@@ -135,7 +131,7 @@ static void drop_visitors(struct serves *serves)
         bool named = false;
         for (unsigned k = 0; k < serves->node->membership.now.count && serves->leads; k++)
             named = named || serves->node->membership.now.at[k].id == sender->id;
-        if (named || !late) (void)put(&assignment, sender->id, sender->endpoint);
+        if (named || !late) put(&assignment, sender->id, sender->endpoint);
     }
     if (assignment.count == orchestrator->count) return;
     struct orchestrator_ends ends;
@@ -216,6 +212,7 @@ static void tell_acks(struct task *task)
         if (node->serves != serves) return; /* it was the end of more than an entry's wait */
         at = serves->serves.next;
     }
+    node_awaits_check(node); /* who waits for copies does so beyond the commit */
 }
 
 void node_serves_advanced(struct node *node)
@@ -263,7 +260,7 @@ void node_serves_begin(struct node *node)
     senders->led = node->leads;
     look(serves);
     note_lag(serves);
-    (void)serves_assign(serves, 0, "");
+    serves_assign(serves, 0, "");
 }
 
 void node_serves_end(struct node *node, enum bye_reason reason)
@@ -360,10 +357,20 @@ static bool has_others(const struct node *node)
     return false;
 }
 
+/* A replica keeps what its primary keeps for all copies: any of them may lead next. */
+static struct lsn floor_of_primary(const struct node *node, struct lsn none)
+{
+    struct message_watermarks watermarks;
+    if (node->leads || PLANTED(REPLICA_TRIMS_ALONE)) return none;
+    if (node_follows_watermarks(node, &watermarks)) return watermarks.floor;
+    return has_others(node) ? (struct lsn){0} : none;
+}
+
 struct lsn node_serves_floor(const struct node *node, struct lsn none)
 {
-    if (node->senders != NULL) return orchestrator_floor(&node->senders->orchestrator, none);
-    return node->follows == NULL && has_others(node) ? (struct lsn){0} : none;
+    struct lsn floor = lsn_min(none, floor_of_primary(node, none));
+    if (node->senders != NULL) return orchestrator_floor(&node->senders->orchestrator, floor);
+    return node->leads && has_others(node) ? (struct lsn){0} : floor;
 }
 
 unsigned node_serves_durable(const struct node *node, struct lsn lsn)

@@ -30,8 +30,8 @@ void node_serves_advanced(struct node *node);
 void node_serves_tick(struct node *node);
 /* The configured copies are others now. */
 void node_serves_members(struct node *node);
-/* Entries from here on are held for copies; 0: all, since a configured copy has not reported yet;
- * `none` when nobody holds any. */
+/* Entries from here on are held for copies; 0: all, since a configured copy has not reported yet,
+ * or the primary has not said what it keeps; `none` when nobody holds any. */
 struct lsn node_serves_floor(const struct node *node, struct lsn none);
 /* When that copy was heard last in its session of now; 0: it has none. */
 uint64_t node_serves_heard_us(const struct node *node, uint64_t copy);

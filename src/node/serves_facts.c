@@ -8,6 +8,7 @@
  *   it was given up --> it is told that it needs a rebuild; an operator allows it */
 #include <inttypes.h>
 
+#include "base/host.h"
 #include "node/serving.h"
 
 static bool is_text(struct bytes text)
@@ -18,14 +19,21 @@ static bool is_text(struct bytes text)
     return text.size > 0 && memchr(text.data, ':', text.size) != NULL;
 }
 
-/* What a copy calls its address goes into the log and to people: nothing else than one passes. */
+/* What a copy calls its address goes into the log and to people: nothing else than one passes. One
+ * that names no host, or a wildcard, is reached where its connection comes from. */
 static void keep_address(const char *from, struct bytes text, char out[COPY_ADDRESS_BYTES])
 {
     memset(out, 0, COPY_ADDRESS_BYTES);
     size_t host = 0;
     if (!is_text(text)) return;
     const char *colon = strrchr(from, ':');
-    if (text.data[0] == ':' && colon != NULL) host = (size_t)(colon - from);
+    size_t said = text.size - 1; /* of the host */
+    while (text.data[said] != ':') said--;
+    if (host_is_wildcard(bytes_of(text.data, said))) {
+        if (colon == NULL) return;
+        host = (size_t)(colon - from);
+        text = bytes_of(text.data + said, text.size - said);
+    }
     if (host + text.size >= COPY_ADDRESS_BYTES) return;
     memcpy(out, from, host);
     memcpy(out + host, text.data, text.size);
@@ -80,9 +88,9 @@ static bool begin(struct serve *serve, const struct message_hello *hello, bool r
     keep_address(serve->from, hello->peer, peer);
     struct orchestrator_ends ends;
     uint64_t session = draw_session(serves);
-    const struct sender *sender = NULL;
-    if (serves_assign(serves, serve->copy, peer))
-        sender = orchestrator_begin(orchestrator, serve->copy, session, serve->peer.now_us, &ends);
+    serves_assign(serves, serve->copy, peer); /* without room for it, it is a stranger: */
+    const struct sender *sender = orchestrator_begin(orchestrator, serve->copy, session,
+                                                     serve->peer.now_us, &ends);
     struct served *served = served_of(serves->senders, serve->copy);
     if (sender == NULL || served == NULL) return false;
     serves_end_sessions(serves, &ends);

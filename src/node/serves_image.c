@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The image that a copy is rebuilt from.
  *
- *   WANTED --the plan has none--> one is made, or waited for --> HELD --> every byte is checked
- *     --> its file is opened --> pieces of it are read as the session asks for them
+ *   WANTED --the plan has none--> one is made, or waited for --> HELD --> its file is opened
+ *     --> pieces of it are read as the session asks for them, while every byte is checked
+ *     --> the last piece is given out when all of it was found good
  *
- * It is held until the session is done with it, so that a newer one does not remove it. What a
- * request at the disk uses lives until its end, also when the session, the role or the node is gone
- * by then. */
+ * So what has rotted here is never there whole, and the check costs no time of its own. It is held
+ * until the session is done with it, so that a newer one does not remove it. What a request at the
+ * disk uses lives until its end, also when the session, the role or the node is gone by then. */
 #include "base/memory.h"
 #include "node/serving.h"
 
@@ -22,12 +23,19 @@ struct mark serve_newest_image(const struct node *node)
     return status.mark;
 }
 
+static void warn(const struct serve *serve, const struct why *why)
+{
+    trace_event(serve->serves->node->world.trace, TRACE_WARNING, "node", "serve_image_failed",
+                "copy=%016llx why=\"%s\"", (unsigned long long)serve->copy, why->text);
+}
+
 enum err serve_image_pin(struct serve *serve, const struct mark *mark)
 {
     struct serve_image *image = &serve->image;
     struct why why;
     enum err err = snapshot_hold(snapshot_of(serve), &image->hold, mark, &why);
     image->held = err == ERR_OK;
+    if (err != ERR_OK) warn(serve, &why);
     return err;
 }
 
@@ -76,9 +84,7 @@ static void check_done(struct image_hold *hold)
 {
     struct serve *serve = CONTAINER_OF(hold, struct serve, image.hold);
     serve->image.err = hold->err;
-    if (hold->err != ERR_OK)
-        trace_event(serve->serves->node->world.trace, TRACE_WARNING, "node", "serve_image_failed",
-                    "copy=%016llx why=\"%s\"", (unsigned long long)serve->copy, hold->why.text);
+    if (hold->err != ERR_OK) warn(serve, &hold->why);
     peer_wake(&serve->peer);
 }
 
@@ -103,12 +109,15 @@ static bool has_new_one(struct serve *serve)
     image->saves_end = node->images.ended + 1;
     if (image->saves) return false;
     image->err = err;
+    warn(serve, &why);
     return true;
 }
 
 static void check(struct serve *serve)
 {
     struct serve_image *image = &serve->image;
+    image->checks = true;
+    image->checks = true;
     image->hold.done = check_done;
     snapshot_hold_check(snapshot_of(serve), &image->hold, NODE_SERVES_CHECK_BYTES_PER_SECOND);
 }
@@ -129,11 +138,11 @@ bool serve_image_begin(struct serve *serve, struct session_event *event)
     event->kind = EVENT_IMAGE;
     event->image = &image->offer;
     event->err = image->err;
-    if (image->err != ERR_OK) return true;
-    if (!image->hold.checked) {
-        check(serve);
-        return false;
+    if (image->err != ERR_OK) {
+        serve_tell(serve, TOLD_IMAGE_FAILED);
+        return true;
     }
+    if (!image->checks) check(serve);
     if (image->file == NULL) {
         if (!image->flies) open_file(serve);
         return false;
@@ -143,10 +152,23 @@ bool serve_image_begin(struct serve *serve, struct session_event *event)
     return true;
 }
 
+/* The end only of one that is good. */
+static bool may_give_out(const struct serve_image *image, const struct serve_asked *asked)
+{
+    bool last = asked->offset + asked->size >= image->hold.size;
+    return !last || image->hold.checked;
+}
+
 bool serve_image_read(struct serve *serve, struct session_event *event)
 {
     struct serve_image *image = &serve->image;
     const struct serve_asked *asked = &serve->asked;
+    event->kind = EVENT_IMAGE_BYTES;
+    event->err = image->err;
+    if (image->err != ERR_OK) {
+        serve_tell(serve, TOLD_IMAGE_FAILED);
+        return true;
+    }
     if (!image->has_bytes) {
         if (image->flies) return false;
         buffer_clear(&image->bytes);
@@ -158,9 +180,10 @@ bool serve_image_read(struct serve *serve, struct session_event *event)
         submit(serve, &read);
         return false;
     }
+    if (!may_give_out(image, asked)) return false;
     image->has_bytes = false;
-    event->kind = EVENT_IMAGE_BYTES;
     event->err = image->bytes.size == asked->size ? ERR_OK : ERR_IO;
+    if (event->err != ERR_OK) serve_tell(serve, TOLD_IMAGE_FAILED);
     event->image_bytes = buffer_bytes(&image->bytes);
     return true;
 }

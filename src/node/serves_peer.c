@@ -25,9 +25,18 @@ static void step(struct peer *peer, const struct session_event *event, struct se
 
 /* --- Pins --- */
 
+void serve_tell(struct serve *serve, enum orchestrator_event_kind kind)
+{
+    orchestrator_tell(orchestrator_of(serve), serve->copy, serve->session, kind,
+                      clock_now_us(serve->serves->node->world.clock));
+}
+
 static void unpin(struct serve *serve)
 {
-    if (serve->pin_held) log_unpin(serve->serves->node->log, &serve->pin);
+    if (serve->pin_held) {
+        log_unpin(serve->serves->node->log, &serve->pin);
+        serve_tell(serve, TOLD_PINS_RELEASED);
+    }
     serve->pin_held = false;
     log_follow_close(serve->follow);
     serve->follow = NULL;
@@ -40,7 +49,10 @@ static enum err pin(struct serve *serve, const struct recover_plan *plan)
     enum err err = log_pin(serve->serves->node->log, &serve->pin, plan->pin);
     serve->pin_held = err == ERR_OK;
     if (err == ERR_OK && plan->kind == RECOVER_REBUILD) err = serve_image_pin(serve, &plan->image);
-    if (err != ERR_OK) unpin(serve);
+    if (err != ERR_OK) {
+        serve_tell(serve, TOLD_PIN_FAILED);
+        unpin(serve);
+    }
     if (err == ERR_OK && PLANTED(PIN_RELEASED_EARLY)) {
         log_unpin(serve->serves->node->log, &serve->pin);
         serve->pin_held = false;
@@ -233,13 +245,13 @@ struct serve *serve_open(struct serves *serves, struct stream *stream)
     serve->image.disk = node->world.disk;
     buffer_init(&serve->copied);
     buffer_init(&serve->image.bytes);
-    node->world.net->ops->peer(stream, serve->from);
+    node->world.peers->ops->peer(stream, serve->from);
     serve->options = (struct session_options){.cluster = site_cluster(&node->site),
                                               .copy = node->site.identity.copy,
                                               .shard = SHARD_KEYS,
                                               .level = NODE_SESSION_LEVEL,
                                               .secret = bytes_text(secret == NULL ? "" : secret),
-                                              .plain = node->world.net->ops->is_loopback(stream),
+                                              .plain = peer_is_private(&node->world, stream),
                                               .keepalive_us = NODE_SESSION_KEEPALIVE_US,
                                               .silent_us = NODE_SESSION_SILENT_US,
                                               .hello_us = NODE_SESSION_HELLO_US,
@@ -247,6 +259,7 @@ struct serve *serve_open(struct serves *serves, struct stream *stream)
                                               .stall_us = NODE_SESSION_STALL_US,
                                               .window_bytes = NODE_SESSION_WINDOW_BYTES,
                                               .window_entries = NODE_SESSION_WINDOW_ENTRIES,
+                                              .image_window_bytes = NODE_SESSION_IMAGE_WINDOW_BYTES,
                                               .batch_bytes = NODE_SESSION_BATCH_BYTES,
                                               .image_bytes_per_s = node->copies.image_bytes_per_s};
     primary_init(&serve->primary, &serve->options, ++serves->endpoints);
@@ -275,6 +288,7 @@ void serve_landed(struct serve *serve)
 void serve_close(struct serve *serve)
 {
     struct serves *serves = serve->serves;
+    serves->node->damaged_frames += serve->primary.link.damaged;
     unpin(serve);
     if (serve->session != 0) {
         (void)orchestrator_ended(orchestrator_of(serve), serve->session, serve->primary.link.reason,

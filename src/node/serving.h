@@ -58,6 +58,7 @@ struct serve_image {
     bool held;
     bool saves; /* one is being made: until images.ended is `saves_end` */
     uint64_t saves_end;
+    bool checks; /* all of it is being read, or was */
     enum err err;
     struct disk *disk;
     struct disk_file *file;
@@ -98,8 +99,8 @@ struct serve {
 /* serves.c */
 void senders_release(struct senders *senders);                    /* when the disk has answered */
 struct served *served_of(struct senders *senders, uint64_t copy); /* NULL: unknown */
-/* Reconciles who is assigned; `copy` (0: nobody) is one that comes. False: no room for it. */
-bool serves_assign(struct serves *serves, uint64_t copy, const char *endpoint);
+/* Reconciles who is assigned; `copy` (0: nobody) is one that comes, if there is room for it. */
+void serves_assign(struct serves *serves, uint64_t copy, const char *endpoint);
 void serves_end_sessions(struct serves *serves, const struct orchestrator_ends *ends);
 struct lag_figures serves_lag(const struct serves *serves, struct lsn applied);
 
@@ -107,6 +108,8 @@ struct lag_figures serves_lag(const struct serves *serves, struct lsn applied);
 struct serve *serve_open(struct serves *serves, struct stream *stream);
 /* Everything that it holds goes; it is freed, if need be when the disk has answered. */
 void serve_close(struct serve *serve);
+/* An event of its copy. */
+void serve_tell(struct serve *serve, enum orchestrator_event_kind kind);
 /* Of one that is closed: the disk has nothing of it any more. */
 void serve_landed(struct serve *serve);
 

@@ -83,6 +83,7 @@ static enum err pass_gate(struct node *node, struct facts *facts, struct why *wh
     for (;;) {
         struct start_plan plan;
         start_decide(&facts->gate, &plan);
+        node->start.decided_us = clock_now_us(node->world.clock) - node->start.began_us;
         node->start.outcome = plan.outcome;
         node->start.reason = plan.reason;
         enum err err = ERR_OK;
@@ -186,7 +187,7 @@ enum err node_open_shard(struct node *node, struct why *why)
 {
     struct facts *facts = memory_zeroed(1, sizeof *facts);
     enum err err = ERR_OK;
-    node->start = (struct start){0};
+    node->start = (struct start){.began_us = clock_now_us(node->world.clock)};
     facts->gate.fresh = !node->site.pointed;
     if (facts->gate.fresh) err = make_first(node, why);
     if (err == ERR_OK) err = node_open_log(node, NULL, &facts->found, why);
@@ -226,9 +227,9 @@ void node_start_report(const struct node *node)
     if (start->image.lsn.at > 0) mark_format(&start->image, image);
     trace_event(node->world.trace, TRACE_NOTICE, "node", "ready",
                 "shard=keys outcome=%s reason=%s store=%s image=%s gap_entries=%" PRIu64
-                " replayed=%" PRIu64 " seconds=%.3f epoch_lsn=%" PRIu64,
+                " replayed=%" PRIu64 " decided=%.3f seconds=%.3f epoch_lsn=%" PRIu64,
                 start_outcome_name(start->outcome),
                 start->reason == REASON_NONE ? "none" : start_reason_name(start->reason), store,
-                image, node_start_gap(node), start->replayed, (double)start->took_us / 1e6,
-                start->epoch_lsn.at);
+                image, node_start_gap(node), start->replayed, (double)start->decided_us / 1e6,
+                (double)start->took_us / 1e6, start->epoch_lsn.at);
 }

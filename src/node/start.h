@@ -19,7 +19,8 @@ struct node;
 struct start {
     enum start_outcome outcome; /* the gate's, and why */
     enum start_reason reason;
-    struct mark store, image; /* that were found, and that was installed; LSN 0: none */
+    struct mark store, image;      /* that were found, and that was installed; LSN 0: none */
+    uint64_t began_us, decided_us; /* when it began; after how long the gate had its outcome */
     uint64_t replayed, took_us;
     struct lsn tail_from, tail_to; /* beyond the recorded commit: wait for our epoch's */
     struct lsn epoch_lsn;          /* of this start's epoch entry */

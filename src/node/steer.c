@@ -48,6 +48,7 @@ static void follow(struct node *node, struct steer *steer)
         steer->done(steer);
         return;
     }
+    node->failover.given_until_us = 0; /* it follows whom it is told to */
     node_votes_end(node);
     node_unlead(node, "REPLICAOF");
     node_follows_end(node, BYE_STOP);
@@ -112,9 +113,29 @@ static void failover_begin(struct node *node, struct steer *steer)
     }
 }
 
+/* In mode local the promise of who led last is enough: then who has given it is no candidate. */
+static bool may_take_back(const struct node *node)
+{
+    return node->membership.now.all || log_promised(node->log).copy == node->site.identity.copy;
+}
+
+static void look_whether_taken(struct node *node)
+{
+    if (node->failover.given_until_us == 0) return;
+    bool over = node->leads || node->force.on || node->follows == NULL || !may_take_back(node) ||
+                node_follows_streams(node);
+    bool late = clock_now_us(node->world.clock) >= node->failover.given_until_us;
+    if (!over && !late) return;
+    node->failover.given_until_us = 0;
+    if (over) return;
+    trace_event(node->world.trace, TRACE_WARNING, "node", "failover_not_taken", "shard=keys");
+    node_follows_end(node, BYE_STOP); /* who follows nobody asks who leads */
+}
+
 void node_failover_step(struct node *node)
 {
     uint64_t copy = node->failover.copy;
+    look_whether_taken(node);
     if (copy == 0) return;
     struct copies_status status;
     node_copies(&node->service, &status);
@@ -135,6 +156,7 @@ void node_failover_step(struct node *node)
     node_serves_hand_over(node, copy);
     node_unlead(node, "FAILOVER");
     node_follow_copy(node, copy);
+    node->failover.given_until_us = clock_now_us(node->world.clock) + NODE_FAILOVER_TAKEN_US;
 }
 
 /* --- The service's side --- */
@@ -171,8 +193,8 @@ void node_steer(struct service *service, struct steer *steer)
         else steer_end(steer, ERR_REFUSED, "only the copy that leads can do this");
         return;
     case STEER_REBUILD:
-        steer_end(steer, node_serves_rebuild(node, steer->copy),
-                  "no copy of that id is known here");
+        if (node_serves_rebuild(node, steer->copy) == ERR_OK) steer_end(steer, ERR_OK, NULL);
+        else steer_end(steer, ERR_NOT_FOUND, "no copy of that id is known here");
         return;
     }
 }
@@ -198,8 +220,13 @@ void node_copies(struct service *service, struct copies_status *out)
                                   .failing_over = node->failover.copy != 0,
                                   .all = node->membership.now.all,
                                   .min_in_sync = node->membership.now.min_in_sync,
-                                  .counting = 1};
+                                  .counting = 1,
+                                  .damaged_frames = node->damaged_frames};
     if (out->min_in_sync == 0) out->min_in_sync = 1;
+    const struct net_guard *guard = node->world.peers->guard;
+    out->peer_guard = node_doors_guard(node);
+    if (guard != NULL) out->tls_refused = guard->refused;
+    if (guard != NULL) out->tls_cut = guard->cut;
     if (node->leads) {
         struct commit_rule rule = progress_rule(&node->progress);
         out->role = COPIES_LEADS;

@@ -9,11 +9,13 @@
 struct node;
 
 /* The role on its way to another copy: no write is admitted until that one has all, then it is told
- * to lead. */
+ * to lead. If it does not take it, for the word may be lost, this copy asks who leads, as a start
+ * does. */
 struct failover {
     uint64_t copy; /* 0: none is under way */
     uint64_t until_us;
-    struct steer *steer; /* NULL: its caller has gone */
+    uint64_t given_until_us; /* it was told, and is to have taken it by then; 0: nothing of that */
+    struct steer *steer;     /* NULL: its caller has gone */
 };
 
 void node_copies(struct service *service, struct copies_status *out);

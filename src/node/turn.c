@@ -64,10 +64,25 @@ static enum err has_mark(struct node *node, const struct mark *mark, const struc
                     mark->lsn.at);
 }
 
+/* What goes is named before it does: somebody may miss it. */
+static void tell_given_up(struct node *node)
+{
+    const struct turn *turn = &node->turn;
+    struct mark last = log_last(node->log);
+    char text[2][MARK_TEXT_BYTES];
+    if (turn->own || last.lsn.at == 0) return;
+    mark_format(&turn->mark, text[0]);
+    mark_format(&last, text[1]);
+    trace_event(node->world.trace, TRACE_NOTICE, "node",
+                turn->kind == TURN_CUT ? "tail_given_up" : "state_given_up",
+                "shard=keys last=%s for=%s", text[1], text[0]);
+}
+
 static void cut_now(struct node *node)
 {
     struct mark mark = node->turn.mark, before = log_before(node->log);
     struct why why;
+    tell_given_up(node);
     log_reader_close(node->start.reader);
     node->start.reader = NULL;
     enum err err = log_close(node->log, &why);
@@ -214,6 +229,7 @@ static void install_now(struct node *node)
     struct epoch promised = promise_of(node);
     struct site_next next;
     struct why why;
+    tell_given_up(node);
     close_shard(node);
     enum err verdict = prepare(node, promised, &next, &why), err = ERR_OK;
     if (verdict != ERR_OK)

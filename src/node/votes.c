@@ -54,7 +54,7 @@ void node_vote_options(const struct node *node, const struct stream *stream,
         .copy = node->site.identity.copy,
         .shard = SHARD_KEYS,
         .secret = bytes_text(node->copies.secret),
-        .plain = stream != NULL && node->world.net->ops->is_loopback(stream),
+        .plain = stream != NULL && peer_is_private(&node->world, stream),
         .keepalive_us = NODE_SESSION_KEEPALIVE_US,
         .silent_us = NODE_SESSION_SILENT_US,
         .hello_us = NODE_SESSION_HELLO_US,
@@ -130,7 +130,7 @@ static struct promise_answer own_answer(const struct votes *votes)
 
 static void hang_up(struct votes *votes)
 {
-    struct net *net = votes->node->world.net;
+    struct net *net = votes->node->world.peers;
     for (unsigned i = 0; i < votes->count; i++) {
         struct asking *asking = &votes->asks[i];
         net->ops->cancel(net, &asking->dial);
@@ -198,7 +198,7 @@ static void dial_failed(struct dial *dial, enum dial_failure failure, const stru
 
 static void ask(struct votes *votes, const struct member *member)
 {
-    struct net *net = votes->node->world.net;
+    struct net *net = votes->node->world.peers;
     struct asking *asking = &votes->asks[votes->count++];
     *asking = (struct asking){.votes = votes, .copy = member->id};
     asking->dial = (struct dial){.connected = dial_connected, .failed = dial_failed};

@@ -268,6 +268,16 @@ void node_wait_retry(struct node *node)
     serve(node);
 }
 
+/* Who has no attempt in the log has taken nothing, and is told so; of any other nobody knows. */
+static enum call_end send_away(struct waiter *waiter)
+{
+    struct reply *reply = waiter->call->reply;
+    if (!waiter->tried || waiter->attempting) return CALL_UNKNOWN;
+    reply->ops->error(reply, "UNBLOCKED force unblock from blocking operation, instance state "
+                             "changed (master -> replica?)");
+    return CALL_REFUSED;
+}
+
 void node_wait_end_all(struct node *node)
 {
     /* The end of one call may be the cancel of another: each is taken from a list of what is left.
@@ -279,7 +289,7 @@ void node_wait_end_all(struct node *node)
         struct waiter *waiter = CONTAINER_OF(first, struct waiter, all);
         list_remove(first);
         list_append(&node->waiters.all, first);
-        waiter_give_up(node, waiter, CALL_UNKNOWN);
+        waiter_give_up(node, waiter, send_away(waiter));
     }
 }
 

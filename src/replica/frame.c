@@ -81,7 +81,8 @@ static size_t payload_max(const struct frame_reader *reader, enum frame_type typ
 
 static enum err header_check(const struct frame_reader *reader, const uint8_t *at, struct why *why)
 {
-    if (load_le32(at) != MAGIC) return why_fail(why, ERR_PROTOCOL, "not a session of copies");
+    if (load_le32(at) != MAGIC && !reader->begun)
+        return why_fail(why, ERR_PROTOCOL, "not a session of copies");
     if (load_le64(at + OFFSET_CHECKSUM) != checksum64(bytes_of(at, OFFSET_CHECKSUM), 0))
         return why_fail(why, ERR_CORRUPT, "a frame's header is damaged");
     if (at[4] > FRAME_FORMAT)
@@ -159,6 +160,7 @@ enum err frame_take(struct frame_reader *reader, struct bytes *in, struct frame 
     }
     if (in->size == 0) return ERR_PENDING;
     enum err err = take(reader, in, frame, why);
+    reader->begun = reader->begun || err == ERR_OK;
     reader->over = err != ERR_OK && err != ERR_PENDING;
     return err;
 }

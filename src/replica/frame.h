@@ -61,14 +61,15 @@ void frame_seal(struct buffer *out, size_t begin, const struct frame_head *head)
 struct frame_reader {
     struct buffer held;
     size_t payload_max; /* the caller's; FRAME_STRANGER_BYTES_MAX at first */
+    bool begun;         /* a frame was read: the peer speaks this protocol */
     bool over;          /* something bad was read: nothing more is */
 };
 
 void frame_reader_init(struct frame_reader *reader);
 void frame_reader_release(struct frame_reader *reader);
 /* Takes bytes off the front of *in. ERR_OK: *frame is whole; its payload is borrowed until the next
- * call, and no longer than *in's bytes live. ERR_PENDING: *in is used up. ERR_CORRUPT: a checksum;
- * ERR_PROTOCOL: not our protocol, or a bound; ERR_REFUSED: a later format. */
+ * call, and no longer than *in's bytes live. ERR_PENDING: *in is used up. ERR_CORRUPT: damaged on
+ * the way; ERR_PROTOCOL: not our protocol, or a bound; ERR_REFUSED: a later format. */
 MUST_USE enum err frame_take(struct frame_reader *reader, struct bytes *in, struct frame *frame,
                              struct why *why);
 

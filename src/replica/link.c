@@ -138,7 +138,7 @@ static void opened(struct link *link, const struct session_event *event)
     MUST(link->phase == LINK_NEW);
     link->opened_us = link->received_us = link->now_us;
     if (link->options->secret.size == 0 && !link->options->plain) {
-        link_bye(link, BYE_PROOF, "a secret is needed beyond this machine");
+        link_bye(link, BYE_PROOF, "beyond this machine TLS or a secret is needed");
         return;
     }
     link->own = (struct message_challenge){
@@ -189,7 +189,8 @@ bool link_take(struct link *link, const struct session_event *event, struct fram
     if (err == ERR_PENDING) return false;
     if (err != ERR_OK) {
         *event->bytes = bytes_of(NULL, 0); /* where the next frame begins is not known any more */
-        link_bye(link, BYE_PROTOCOL, why.text);
+        link->damaged = err == ERR_CORRUPT;
+        link_bye(link, link->damaged ? BYE_DAMAGED : BYE_PROTOCOL, why.text);
         return false;
     }
     if (frame->head.shard != link->options->shard) {

@@ -26,6 +26,7 @@ struct link {
     struct message_challenge own, peer;
     uint64_t now_us, opened_us, received_us, sent_us;
     uint64_t stale; /* frames and results that were dropped */
+    bool damaged;   /* a frame came that had been changed on the way: the last one of the link */
     bool over;
     enum bye_reason reason;      /* why it is over */
     struct session_effects *out; /* of the step under way */

@@ -463,7 +463,7 @@ const char *bye_reason_name(enum bye_reason reason)
         [BYE_PROOF] = "proof",   [BYE_FORK] = "fork",
         [BYE_SILENT] = "silent", [BYE_STALLED] = "stalled",
         [BYE_LOCAL] = "local",   [BYE_SUPERSEDED] = "superseded",
-        [BYE_LEAD] = "lead",
+        [BYE_LEAD] = "lead",     [BYE_DAMAGED] = "damaged",
     };
     return reason > 0 && reason < BYE_REASONS ? names[reason] : "unknown";
 }

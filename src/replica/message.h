@@ -98,6 +98,7 @@ enum bye_reason {
     BYE_LOCAL = 9,       /* a failure of the sender's own: disk, log, image */
     BYE_SUPERSEDED = 10, /* another session has taken its place */
     BYE_LEAD = 11,       /* the primary gives its role away: to whom it says this */
+    BYE_DAMAGED = 12,    /* what came was changed on the way */
     BYE_REASONS
 };
 

@@ -79,15 +79,16 @@ static bool is_assigned(const struct assignment *assignment, uint64_t id)
     return false;
 }
 
-static bool is_sound(const struct assignment *assignment)
+/* The id that is there twice; 0: none. */
+static uint64_t find_twice(const struct assignment *assignment)
 {
-    if (assignment->count > PROGRESS_COPIES_MAX) return false;
     for (unsigned i = 0; i < assignment->count; i++) {
         for (unsigned k = 0; k < i; k++) {
-            if (assignment->replicas[i].id == assignment->replicas[k].id) return false;
+            if (assignment->replicas[i].id == assignment->replicas[k].id)
+                return assignment->replicas[i].id;
         }
     }
-    return true;
+    return 0;
 }
 
 static void remove_others(struct orchestrator *orchestrator, const struct assignment *assignment,
@@ -118,6 +119,7 @@ static void keep(struct orchestrator *orchestrator, struct sender *sender, const
     }
     if (!new_epoch) return;
     sender->acked = (struct lsn){0}; /* what it acked to another primary is not known here */
+    sender->need = (struct lsn){0};
     (void)note(orchestrator, TOLD_EPOCH_CHANGED, sender);
 }
 
@@ -138,8 +140,13 @@ enum err orchestrator_assign(struct orchestrator *orchestrator, const struct ass
 {
     ends->count = 0;
     int order = epoch_compare(assignment->epoch, orchestrator->epoch);
-    if (order < 0 || !is_sound(assignment)) return ERR_REFUSED;
+    uint64_t twice = find_twice(assignment);
     orchestrator->now_us = now_us;
+    MUST(assignment->count <= PROGRESS_COPIES_MAX);
+    if (order < 0 || twice != 0) {
+        orchestrator_tell(orchestrator, twice, 0, TOLD_ASSIGNMENT_REFUSED, now_us);
+        return ERR_REFUSED;
+    }
     orchestrator->epoch = assignment->epoch;
     remove_others(orchestrator, assignment, ends);
     for (unsigned i = 0; i < assignment->count; i++) {
@@ -220,6 +227,7 @@ bool orchestrator_planned(struct orchestrator *orchestrator, uint64_t session,
     sender->needs_rebuild = false;
     sender->held = true;
     sender->acked = rebuild ? (struct lsn){0} : sender->acked;
+    sender->need = rebuild ? plan->pin : (struct lsn){0};
     return true;
 }
 
@@ -246,6 +254,7 @@ bool orchestrator_acked(struct orchestrator *orchestrator, uint64_t session, str
     struct sender *sender = find_session(orchestrator, session);
     if (sender == NULL) return false;
     orchestrator->now_us = now_us;
+    if (lsn_before(sender->acked, durable)) sender->failures = 0; /* a link that breaks is none */
     sender->acked = durable;
     sender->behind_bytes = behind_bytes;
     sender->contact_us = now_us;
@@ -275,6 +284,14 @@ bool orchestrator_ended(struct orchestrator *orchestrator, uint64_t session, enu
     return true;
 }
 
+void orchestrator_tell(struct orchestrator *orchestrator, uint64_t copy, uint64_t session,
+                       enum orchestrator_event_kind kind, uint64_t now_us)
+{
+    const struct sender stranger = {.id = copy}, *sender = find(orchestrator, copy);
+    orchestrator->now_us = now_us;
+    note(orchestrator, kind, sender == NULL ? &stranger : sender)->session = session;
+}
+
 /* --- Budgets and the floor --- */
 
 void orchestrator_evaluate(struct orchestrator *orchestrator, uint64_t now_us)
@@ -295,9 +312,9 @@ struct lsn orchestrator_floor(const struct orchestrator *orchestrator, struct ls
     for (unsigned i = 0; i < orchestrator->count; i++) {
         const struct sender *sender = &orchestrator->senders[i];
         if (!sender->held) continue;
-        /* One that is being rebuilt is held by its plan's pin. */
-        if (sender->rebuilding) continue;
-        struct lsn from = sender->reported ? lsn_next(sender->acked) : (struct lsn){0};
+        /* Also of one that is being rebuilt: its pin goes with its session. */
+        struct lsn from = sender->reported ? lsn_max(lsn_next(sender->acked), sender->need)
+                                           : (struct lsn){0};
         floor = lsn_min(floor, from);
     }
     return floor;
@@ -345,6 +362,10 @@ const char *orchestrator_event_name(enum orchestrator_event_kind kind)
         [TOLD_NEEDS_REBUILD] = "needs_rebuild",
         [TOLD_REBUILD_ALLOWED] = "rebuild_allowed",
         [TOLD_HOLD_DROPPED] = "hold_dropped",
+        [TOLD_PIN_FAILED] = "pin_failed",
+        [TOLD_PINS_RELEASED] = "pins_released",
+        [TOLD_IMAGE_FAILED] = "image_failed",
+        [TOLD_ASSIGNMENT_REFUSED] = "assignment_refused",
     };
     return kind < ORCHESTRATOR_EVENT_KINDS ? names[kind] : "unknown";
 }

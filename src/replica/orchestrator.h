@@ -38,7 +38,11 @@ enum orchestrator_event_kind {
     TOLD_PLAN, /* with its rule */
     TOLD_NEEDS_REBUILD,
     TOLD_REBUILD_ALLOWED,
-    TOLD_HOLD_DROPPED, /* a budget is used up */
+    TOLD_HOLD_DROPPED,       /* a budget is used up */
+    TOLD_PIN_FAILED,         /* what a plan needs of log or images cannot be held */
+    TOLD_PINS_RELEASED,      /* nothing is held for that session any more */
+    TOLD_IMAGE_FAILED,       /* none could be made, or what was held is damaged */
+    TOLD_ASSIGNMENT_REFUSED, /* of a past epoch, or with this copy twice: nothing was changed */
     ORCHESTRATOR_EVENT_KINDS
 };
 
@@ -65,8 +69,9 @@ struct sender {
     bool held;     /* its place holds the log */
     uint64_t incarnation_seen;
     struct lsn acked; /* in this epoch */
+    struct lsn need;  /* from here on, by the plan of its rebuild; nothing before it */
     uint64_t contact_us, behind_bytes;
-    unsigned failures; /* sessions in a row that ended before in_sync */
+    unsigned failures; /* sessions in a row that ended before in_sync and brought nothing */
 };
 
 struct orchestrator_options {
@@ -119,6 +124,9 @@ bool orchestrator_acked(struct orchestrator *orchestrator, uint64_t session, str
 void orchestrator_behind(struct orchestrator *orchestrator, uint64_t copy, uint64_t bytes);
 bool orchestrator_ended(struct orchestrator *orchestrator, uint64_t session, enum bye_reason reason,
                         uint64_t now_us);
+/* What became of what a session needs, also when it is not the copy's present one any more. */
+void orchestrator_tell(struct orchestrator *orchestrator, uint64_t copy, uint64_t session,
+                       enum orchestrator_event_kind kind, uint64_t now_us);
 /* Copies beyond a budget lose their hold and need a rebuild. */
 void orchestrator_evaluate(struct orchestrator *orchestrator, uint64_t now_us);
 /* Entries from here on are held for copies; the LSN 0: all of them, since one that is assigned has

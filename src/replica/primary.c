@@ -290,12 +290,14 @@ static void take_log(struct primary *primary, const struct session_event *event)
 static void reached(struct primary *primary)
 {
     bool before_target = primary->phase == PRIMARY_CATCH_UP || primary->phase == PRIMARY_TAIL;
-    if (before_target && !lsn_before(primary->ack.durable, primary->plan.target)) {
+    bool there = !lsn_before(primary->ack.durable, primary->plan.target) || PLANTED(TARGET_IGNORED);
+    if (before_target && there) {
         /* The frozen target ends catching up, and grants nothing: for that the copy has to ack what
          * is committed now. */
         move(primary, PRIMARY_STREAM);
         primary->grant = lsn_max(primary->watermarks.committed, primary->plan.target);
         if (PLANTED(IN_SYNC_AT_STALE_TARGET)) primary->grant = primary->plan.target;
+        if (PLANTED(TARGET_IGNORED)) primary->grant = primary->ack.durable;
     }
     if (primary->phase != PRIMARY_STREAM || primary->link.state == STATE_IN_SYNC) return;
     if (!lsn_before(primary->ack.durable, primary->grant))
@@ -386,7 +388,7 @@ static void want_image(struct primary *primary)
         primary->image_done = true;
         return;
     }
-    if (primary->image_sent - primary->image_acked >= options->window_bytes) return;
+    if (primary->image_sent - primary->image_acked >= options->image_window_bytes) return;
     uint64_t size = left < options->batch_bytes ? left : options->batch_bytes;
     if (options->image_bytes_per_s > 0 && primary->image_tokens < size) return;
     struct session_effect *read = effect(primary, EFFECT_IMAGE_READ);

@@ -117,6 +117,16 @@ bool progress_may_write(const struct progress *progress)
     return rule.mode == COMMIT_LOCAL || progress_counting(progress) >= rule.min_in_sync;
 }
 
+bool progress_lacks_one(const struct progress *progress)
+{
+    if (progress_rule(progress).mode == COMMIT_LOCAL) return false;
+    for (unsigned i = 1; i < progress->count; i++) {
+        const struct progress_copy *copy = &progress->copies[i];
+        if (copy->counting != COUNTING_OUT && copy->session == 0) return true;
+    }
+    return false;
+}
+
 /* What every copy that counts has, if enough of them count. */
 static struct lsn durable_everywhere(const struct progress *progress)
 {

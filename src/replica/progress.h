@@ -90,6 +90,7 @@ bool progress_commit(struct progress *progress);
 /* Whether writes may be admitted: enough copies count. A member that cannot answer does not change
  * that: it holds commits up until it is removed. */
 bool progress_may_write(const struct progress *progress);
+bool progress_lacks_one(const struct progress *progress); /* that counts: no commit until then */
 /* The rule in force: of two, the stricter in each respect. */
 struct commit_rule progress_rule(const struct progress *progress);
 unsigned progress_counting(const struct progress *progress);

@@ -29,16 +29,16 @@ struct session_options {
     uint64_t cluster, copy;
     uint32_t shard, level;
     struct bytes secret;   /* empty: none */
-    bool plain;            /* without a secret too: the peer is on this machine */
+    bool plain;            /* without a secret too: nobody else is between the two */
     bool may_rebuild;      /* primary: an image may be sent */
     uint64_t keepalive_us; /* a ping after nothing else was sent for so long */
     uint64_t silent_us;    /* the end after nothing arrived for so long */
     uint64_t hello_us;     /* for everything up to the plan */
     uint64_t degrade_us;   /* an unacked entry may be so old before the copy is not in sync */
     uint64_t stall_us;     /* the end after no progress for so long while something is unacked */
-    uint64_t window_bytes, window_entries; /* sent and not acked, at most */
-    uint64_t batch_bytes;                  /* of entries or image in one frame, about */
-    uint64_t image_bytes_per_s;            /* 0: no limit */
+    uint64_t window_bytes, window_entries, image_window_bytes; /* sent and not acked, at most */
+    uint64_t batch_bytes;       /* of entries or image in one frame, about */
+    uint64_t image_bytes_per_s; /* 0: no limit */
 };
 
 enum session_event_kind {

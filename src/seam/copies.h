@@ -66,8 +66,11 @@ struct copies_status {
     bool all;
     unsigned min_in_sync, counting, in_sync;
     bool may_write;
-    bool failing_over;  /* the lead is being handed over */
-    unsigned peer_port; /* where this copy accepts others; 0: nowhere */
+    bool failing_over;       /* the lead is being handed over */
+    unsigned peer_port;      /* where this copy accepts others; 0: nowhere */
+    uint64_t damaged_frames; /* that came of other copies changed on the way, and were refused */
+    const char *peer_guard;  /* "tls", "tls, secret", "secret" or "this machine" */
+    uint64_t tls_refused, tls_cut; /* connections to other copies, as struct net_guard has them */
     unsigned count;
     struct copy_status at[COPIES_MAX]; /* that it serves; never itself */
     /* COPIES_FOLLOWS: */

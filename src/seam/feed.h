@@ -45,6 +45,8 @@ struct feed_listener {
 };
 
 struct feed_ops {
+    /* This copy leads, and has applied all that another one may have fed while that one led. */
+    bool (*is_open)(struct feed *feed);
     struct effects_place (*place)(struct feed *feed); /* of what is applied */
     struct mark (*mark)(struct feed *feed);           /* likewise */
     /* The epochs of what is applied, the oldest first; borrowed for this turn. */

@@ -76,6 +76,9 @@ struct machine_ops {
      * first is read at once, which is faster than one by one. Only the time that apply() takes is
      * another one. */
     void (*foresee)(struct machine *machine, const struct entry *entries, size_t count);
+    /* Between an evaluation that said ERR_PENDING and warm(): what an entry that is applied later
+     * will ask for first, within bounds, comes along. Likewise only time differs. */
+    void (*expect)(struct machine *machine, const struct entry *entry);
     /* Evaluates a read on applied state. ERR_PENDING as above. */
     enum err (*query)(struct machine *machine, const struct query *query, struct outcome *outcome);
     void (*warm)(struct machine *machine, struct machine_warm *warm);

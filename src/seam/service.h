@@ -36,7 +36,7 @@ enum call_end {
     CALL_ANSWERED,  /* the reply has been written (CALL_LOCAL: it is its turn) */
     CALL_TIMED_OUT, /* CALL_WAIT: nothing came in time; no reply was written */
     CALL_UNBLOCKED, /* CALL_WAIT: by service_ops.unblock; no reply was written */
-    CALL_REFUSED,   /* before an LSN was given; the error reply has been written */
+    CALL_REFUSED,   /* it changed nothing and never will; the error reply has been written */
     CALL_UNKNOWN,   /* it has an LSN and its outcome cannot be told: close the connection */
 };
 

@@ -116,6 +116,7 @@ void state_evict(struct state *state);       /* one bounded step; never within a
 /* --- foresee.c --- */
 
 void state_foresee(struct machine *machine, const struct entry *entries, size_t count);
+void state_expect(struct machine *machine, const struct entry *entry);
 
 /* --- flush.c --- */
 

@@ -3,14 +3,19 @@
  * its key before it changes it. But a start knows which entries come: so the records of many are
  * read together, on all cores and in the order of the store.
  *
- * What is read goes where state_fetch() would have put it, and nothing else is touched: what the
- * table knows of a name is newer, and stays. Whatever is left out (for its size, for an error, for
- * another database after a SWAPDB) is read when it is asked for. */
+ * While it serves, a machine that has to wait for a record has those that the next entries need
+ * read with it: into the store's cache, so that who evaluates them finds it there.
+ *
+ * What a start reads goes where state_fetch() would have put it, and nothing else is touched: what
+ * the table knows of a name is newer, and stays. Whatever is left out (for its size, for an error,
+ * for another database after a SWAPDB) is read when it is asked for. */
 #include "base/memory.h"
 #include "base/plant.h"
 #include "command/command.h"
 #include "state/core.h"
 #include "state/sort.h"
+
+enum { EXPECTED_KEYS_MAX = 1024 }; /* in one warming */
 
 /* Until they are read, the named keys are absent records that are not `used`. */
 struct foresight {
@@ -33,15 +38,14 @@ static void name_key(struct payload_visit *visit, uint8_t database, struct bytes
     changes_add(&foresight->named[database], record_of_absent(name, hash));
 }
 
-static void name_keys(struct foresight *foresight, struct bytes payload)
+static void visit_keys(struct payload_visit *visit, struct state *state, struct bytes payload)
 {
     struct payload_reader reader;
     uint8_t database;
     struct bytes name;
-    payload_visit_keys(payload, &foresight->state->args, &foresight->visit);
+    payload_visit_keys(payload, &state->args, visit);
     if (payload_read(&reader, payload) != ERR_OK || reader.kind != ENTRY_EXPIRE) return;
-    if (payload_expire(&reader, &database, &name) == ERR_OK)
-        name_key(&foresight->visit, database, name);
+    if (payload_expire(&reader, &database, &name) == ERR_OK) visit->key(visit, database, name);
 }
 
 /* On any thread. */
@@ -116,7 +120,7 @@ void state_foresee(struct machine *machine, const struct entry *entries, size_t 
 {
     struct state *state = state_of(machine);
     struct foresight foresight = {.visit.key = name_key, .state = state};
-    for (size_t i = 0; i < count; i++) name_keys(&foresight, entries[i].payload);
+    for (size_t i = 0; i < count; i++) visit_keys(&foresight.visit, state, entries[i].payload);
     for (unsigned i = 0; i < DATABASES; i++) {
         struct changes *named = &foresight.named[i];
         if (named->count == 0) continue;
@@ -125,4 +129,28 @@ void state_foresee(struct machine *machine, const struct entry *entries, size_t 
         keep_found(state, state->databases[i], named);
         changes_release(named);
     }
+}
+
+/* --- While it serves --- */
+
+struct expectation {
+    struct payload_visit visit;
+    struct state *state;
+};
+
+static void expect_key(struct payload_visit *visit, uint8_t database, struct bytes name)
+{
+    struct state *state = CONTAINER_OF(visit, struct expectation, visit)->state;
+    if (database >= DATABASES || state->wanted.count >= EXPECTED_KEYS_MAX) return;
+    const struct keyspace *space = state->databases[database];
+    uint64_t hash = layout_hash(name);
+    if (state_is_complete(state, space) || table_find(&space->keys, hash, name) != NULL) return;
+    layout_put_key(&state->key_scratch, space->meta.namespace, hash, name);
+    state_want(state, buffer_bytes(&state->key_scratch), (struct bytes){0}, false);
+}
+
+void state_expect(struct machine *machine, const struct entry *entry)
+{
+    struct expectation expectation = {.visit.key = expect_key, .state = state_of(machine)};
+    visit_keys(&expectation.visit, expectation.state, entry->payload);
 }

@@ -450,6 +450,7 @@ static const struct machine_ops state_ops = {
     .members = state_members,
     .apply = state_apply,
     .foresee = state_foresee,
+    .expect = state_expect,
     .query = state_query,
     .warm = state_warm,
     .unflushed_bytes = state_unflushed_bytes,

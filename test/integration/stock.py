@@ -173,6 +173,7 @@ class Writer(threading.Thread):
         self.stopping = threading.Event()
         self.counted = self.serial = 0
         self.spares = ()  # commands that it leaves alone
+        self.databases = DATABASES
         self.failure = None
 
     def value(self):
@@ -195,7 +196,7 @@ class Writer(threading.Thread):
             self.failure = failure
 
     def round(self, client):
-        client.call("SELECT", self.dice.choice(DATABASES))
+        client.call("SELECT", self.dice.choice(self.databases))
         commands = [self.draw() for _ in range(self.dice.randrange(1, 12))]
         commands = [command for command in commands if command[0] not in self.spares]
         as_one = self.dice.random() < 0.2
@@ -293,6 +294,11 @@ def shape(kind, value):
     return value
 
 
+def ask_all(client, commands, at_once=200):
+    return [reply for first in range(0, len(commands), at_once)
+            for reply in client.pipeline(*commands[first:first + at_once])]
+
+
 def content(server, databases=range(16)):
     """Everything that a server holds: {(database, key): (type, expiry, value)}."""
     found = {}
@@ -300,14 +306,12 @@ def content(server, databases=range(16)):
         for database in databases:
             client.call("SELECT", database)
             keys = client.call("KEYS", "*")
-            for key in keys:
-                client.send("TYPE", key)
-                client.send("PEXPIRETIME", key)
-            heads = [(client.receive(), client.receive()) for _ in keys]
-            for key, (kind, _) in zip(keys, heads):
-                client.send(*READERS[str(kind)](key))
-            for key, (kind, expiry) in zip(keys, heads):
-                found[database, key] = (str(kind), expiry, shape(str(kind), client.receive()))
+            heads = ask_all(client, [(word, key) for key in keys
+                                     for word in ("TYPE", "PEXPIRETIME")])
+            kinds, expiries = [str(kind) for kind in heads[::2]], heads[1::2]
+            values = ask_all(client, [READERS[kind](key) for kind, key in zip(kinds, keys)])
+            for key, kind, expiry, value in zip(keys, kinds, expiries, values):
+                found[database, key] = (kind, expiry, shape(kind, value))
     return found
 
 

@@ -63,6 +63,13 @@ class Round:
     def of(self, kind):
         return [w for w in self.writes if w.kind == kind]
 
+    def keys(self):
+        """The names of all keys that its writes may have made."""
+        single = [self.key(w.kind, w.number) for w in self.writes if w.kind in ("set", "move")]
+        parts = [("multi", ("-count", "-hash")), ("churn", ("-hash", "-zset", "-list"))]
+        return (single + [self.key(kind) for kind in KINDS if kind not in ("set", "move")] +
+                [self.key(kind) + part for kind, more in parts for part in more])
+
     def commands(self, write):
         """The commands of a write, without POS.GET."""
         kind, value = write.kind, write.value
@@ -109,6 +116,7 @@ class Writer:
         self.window = window
         self.most_bytes = most_bytes
         self.rounds = []
+        self.begun = self.retired = 0  # rounds; acked writes of those that are no more
         self.written = 0
         self.mark = None  # of the last acked window
         self.failure = None
@@ -123,7 +131,8 @@ class Writer:
 
     def begin(self, port, limit=None):
         """Begins a round in a thread; `limit` bounds its writes."""
-        self.rounds.append(Round(f"w{self.number}:r{len(self.rounds)}"))
+        self.rounds.append(Round(f"w{self.number}:r{self.begun}"))
+        self.begun += 1
         self.stopping = False
         self.thread = threading.Thread(target=self._run, args=(port, limit), daemon=True)
         self.thread.start()
@@ -185,8 +194,13 @@ class Writer:
     # ---- Checking ----
 
     def settle(self, client):
-        """Compares the last round with the server; afterwards it is known what took effect."""
-        finished = self.round
+        """Compares what is not settled with the server; afterwards it is known what took effect."""
+        for one in self.rounds:
+            if one.settled is None:
+                self._settle(client, one)
+
+    @staticmethod
+    def _settle(client, finished):
         present = {}  # number of an unknown write -> bool, where it can be told
         settled = {}
         for kind in KINDS:
@@ -212,8 +226,15 @@ class Writer:
                 expect([w.number for w in there], [w.number for w in one.settled[kind]],
                        f"{one.name}: {kind}, later")
 
+    def retire(self, client, keep):
+        """Removes the keys of all rounds but the newest `keep`, which must be settled."""
+        old, self.rounds = self.rounds[:-keep], self.rounds[-keep:]
+        for one in old:
+            self.retired += sum(1 for w in one.writes if w.acked)
+            client.call("UNLINK", *one.keys())
+
     def acked_count(self):
-        return sum(1 for one in self.rounds for w in one.writes if w.acked)
+        return self.retired + sum(1 for one in self.rounds for w in one.writes if w.acked)
 
 
 def expect_prefix(finished, kind, writes, there):

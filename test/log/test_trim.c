@@ -122,6 +122,89 @@ TEST(log_trim, a_pin_holds_its_entry_until_it_is_taken_out)
     keeper_free(keeper);
 }
 
+static struct log_pin pins[3];
+
+static void step_pin_three(struct keeper *keeper)
+{
+    static const uint64_t from[3] = {80, 40, 60};
+    memset(pins, 0, sizeof pins);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(log_pin(keeper->log, &pins[i], (struct lsn){from[i]}), ERR_OK);
+    log_trim(keeper->log, (struct lsn){120});
+}
+
+static void step_unpin_least(struct keeper *keeper)
+{
+    log_unpin(keeper->log, &pins[1]);
+}
+
+static void step_move_least(struct keeper *keeper)
+{
+    log_pin_move(keeper->log, &pins[2], (struct lsn){100});
+}
+
+static void step_unpin_rest(struct keeper *keeper)
+{
+    log_unpin(keeper->log, &pins[0]);
+    log_unpin(keeper->log, &pins[2]);
+}
+
+/* The first entry kept, once nothing is under way. A segment has about ten entries. */
+static uint64_t floor_behind(struct keeper *keeper, void (*step)(struct keeper *keeper))
+{
+    assert_true(keeper_do(keeper, step));
+    assert_true(sim_world_settle(keeper->world, SIM_SECOND));
+    return log_floor(keeper->log).at;
+}
+
+TEST(log_trim, the_least_of_all_pins_holds_the_log)
+{
+    struct keeper *keeper = filled(60);
+    uint64_t floor = floor_behind(keeper, step_pin_three);
+    assert_true(floor > 20 && floor <= 40);
+    floor = floor_behind(keeper, step_unpin_least);
+    assert_true(floor > 40 && floor <= 60);
+    floor = floor_behind(keeper, step_move_least);
+    assert_true(floor > 60 && floor <= 80);
+    assert_true(floor_behind(keeper, step_unpin_rest) > 100);
+    ASSERT_SOUND(keeper);
+    keeper_free(keeper);
+}
+
+/* A trim is under way from its call on, though nothing has gone yet: who comes behind it gets what
+ * it leaves, and what it has got is left by the next one. */
+static void step_trim_and_pin(struct keeper *keeper)
+{
+    struct log *log = keeper->log;
+    log_trim(log, (struct lsn){50});
+    struct lsn floor = log_floor(log);
+    MUST(floor.at > 1);
+    keeper->argument[0] = floor.at;
+    memset(pins, 0, sizeof pins);
+    assert_int_equal(log_pin(log, &pins[0], (struct lsn){floor.at - 1}), ERR_NOT_FOUND);
+    assert_int_equal(log_pin(log, &pins[1], floor), ERR_OK);
+    log_trim(log, (struct lsn){120});
+}
+
+TEST(log_trim, a_pin_that_is_asked_for_while_a_trim_is_under_way_is_refused_or_kept)
+{
+    struct keeper *keeper = filled(60);
+    struct log_stats before, after;
+    log_stats(keeper->log, &before);
+    assert_true(keeper_do(keeper, step_trim_and_pin));
+    uint64_t floor = keeper->argument[0];
+    assert_true(sim_world_settle(keeper->world, SIM_SECOND));
+    log_stats(keeper->log, &after);
+    assert_true(after.segments < before.segments);
+    assert_int_equal(log_floor(keeper->log).at, floor);
+    keeper->argument[0] = floor;
+    assert_true(keeper_do(keeper, step_read));
+    assert_int_equal(keeper->count, 120 - floor + 1);
+    assert_true(floor_behind(keeper, step_unpin_least) > 100); /* both wishes are remembered */
+    ASSERT_SOUND(keeper);
+    keeper_free(keeper);
+}
+
 TEST(log_trim, nothing_is_removed_before_the_floor_is_in_the_superblock)
 {
     struct keeper *keeper = filled(60);

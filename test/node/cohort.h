@@ -395,6 +395,19 @@ static inline void copy_write(struct copy *copy, const char *words)
     assert_int_equal(asked->end, CALL_ANSWERED);
 }
 
+/* A write that nothing is made of. */
+static inline struct asked *refused_write(struct copy *copy)
+{
+    uint64_t before = copy_last(copy);
+    copy->bed.count = 0;
+    copy->bed.calls[0] = (struct asked){0};
+    struct asked *asked = bed_ask(&copy->bed, CALL_WRITE, "SET k v");
+    cohort_run(copy->cohort, SIM_SECOND);
+    expect_end(asked, CALL_REFUSED);
+    assert_int_equal(copy_last(copy), before);
+    return asked;
+}
+
 /* What it answers to a read, now. */
 static inline const char *copy_read(struct copy *copy, const char *words)
 {

@@ -61,7 +61,7 @@ struct fake {
     unsigned flushes;
     uint64_t unflushed, unflushed_records;
     uint64_t foreseen; /* up to this LSN */
-    unsigned foresights;
+    unsigned foresights, expectations;
     bool low; /* what is_low() says */
     struct fake_capture {
         struct capture base;
@@ -297,6 +297,13 @@ static inline void fake_foresee(struct machine *machine, const struct entry *ent
     }
 }
 
+static inline void fake_expect(struct machine *machine, const struct entry *entry)
+{
+    struct fake *fake = fake_of(machine);
+    MUST(entry->lsn.at > fake->applied.lsn.at + 1); /* that one is waited for */
+    fake->expectations++;
+}
+
 static inline size_t fake_due(struct machine *machine, struct stamp now, size_t limit,
                               struct buffer *proposals)
 {
@@ -497,6 +504,7 @@ static inline enum err fake_open(struct machine_maker *maker, const char *direct
         .query = fake_query,
         .warm = fake_warm,
         .foresee = fake_foresee,
+        .expect = fake_expect,
         .unflushed_bytes = fake_unflushed,
         .unflushed_records = fake_unflushed_records,
         .flush = fake_flush,

@@ -224,6 +224,7 @@ static inline struct bed *bed_open(void)
                                  .disk = &bed->disk.base,
                                  .entropy = &bed->disk.entropy,
                                  .net = &bed->net.base,
+                                 .peers = &bed->net.base,
                                  .trace = &bed->trace};
     node->phase = NODE_SERVING;
     node->machine = &bed->machine;

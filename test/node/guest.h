@@ -31,6 +31,8 @@ struct guest {
     bool deaf;      /* it takes nothing off the stream */
     bool dawdles;   /* its promise is not durable yet: */
     struct session_event promised;
+    bool loads; /* what it was sent is not its state yet: */
+    struct session_event installed;
     struct recover_facts facts;
     struct epochs epochs;
     struct stamp stamp;
@@ -73,7 +75,7 @@ static inline void party_do(struct party *party, struct guest *guest,
 static inline void party_swap_net(struct party *party, struct guest *guest)
 {
     (void)guest;
-    party->bed.node->world.net = &party->net.base;
+    party->bed.node->world.net = party->bed.node->world.peers = &party->net.base;
 }
 
 /* Nobody is to be reached from the node. */
@@ -186,6 +188,8 @@ static inline void guest_answer(struct guest *guest, const struct session_effect
         guest_install(guest);
         event.kind = EVENT_INSTALLED;
         event.last = guest->facts.last;
+        guest->installed = event;
+        if (guest->loads) return;
     } else return;
     guest_step(guest, &event);
 }

@@ -177,3 +177,30 @@ TEST(node_doors, a_stop_shuts_them_all)
     for (unsigned i = 0; i < 3; i++) leave(&strangers[i]);
     cohort_close(cohort); /* nothing is leaked */
 }
+
+TEST(node_doors, what_keeps_others_out_is_told_and_who_was)
+{
+    struct cohort *cohort = cohort_open(1, local);
+    struct node *node = cohort->copies[0].bed.node;
+    struct net *peers = node->world.peers;
+    const struct net_guard guard = {.name = "tls", .refused = 3, .cut = 2};
+    struct net guarded = {.ops = peers->ops, .guard = &guard};
+    const char *secret = node->copies.secret;
+    struct service *service = node_service(node);
+    struct copies_status copies;
+    assert_string_equal(node_doors_guard(node), "secret");
+    node->copies.secret = "";
+    assert_string_equal(node_doors_guard(node), "this machine");
+    node->world.peers = &guarded;
+    service->ops->copies(service, &copies);
+    assert_string_equal(copies.peer_guard, "tls");
+    assert_int_equal(copies.tls_refused, 3);
+    assert_int_equal(copies.tls_cut, 2);
+    node->copies.secret = secret;
+    assert_string_equal(node_doors_guard(node), "tls, secret");
+    node->world.peers = peers;
+    service->ops->copies(service, &copies);
+    assert_string_equal(copies.peer_guard, "secret");
+    assert_int_equal(copies.tls_refused + copies.tls_cut, 0);
+    cohort_close(cohort);
+}

@@ -7,7 +7,12 @@
 #include "test/log/memory_world.h"
 #include "test/test.h"
 
-enum { SIZE = 24 << 20, PIECE = 1 << 20 };
+enum {
+    PIECE = 1 << 20,
+    SYNCED = NODE_FOLLOWS_SYNC_BYTES / PIECE, /* pieces that are synced together */
+    HALF = SYNCED * 3 / 2 * PIECE,
+    SIZE = 2 * HALF
+};
 
 struct bed {
     struct memory_disk disk;
@@ -132,8 +137,7 @@ TEST(node_follows_image, many_bytes_are_synced_without_a_wait_and_never_too_many
 {
     struct bed *bed = bed_open();
     begin(bed, 5);
-    for (uint64_t at = 0; at < SIZE; at += 12 * PIECE)
-        assert_true(write_piece(bed, at, 12 * PIECE));
+    for (uint64_t at = 0; at < SIZE; at += HALF) assert_true(write_piece(bed, at, HALF));
     while (bed->image.busy) {
         assert_true(bed->image.request.size <= NODE_FOLLOWS_SYNC_BYTES);
         assert_true(bed->image.written - bed->image.stored <= INCOMING_UNSYNCED_BYTES_MAX);
@@ -167,11 +171,11 @@ TEST(node_follows_image, what_is_durable_is_there_the_next_time_and_no_more)
 {
     struct bed *bed = bed_open();
     begin(bed, 5);
-    assert_true(write_piece(bed, 0, 6 * PIECE));
+    assert_true(write_piece(bed, 0, (SYNCED + 2) * PIECE));
     while (memory_turn(&bed->disk)) {
     } /* 2 MiB wait for the time */
     assert_int_equal(bed->stored, NODE_FOLLOWS_SYNC_BYTES);
-    assert_int_equal(bed->image.written, 6 * PIECE);
+    assert_int_equal(bed->image.written, (SYNCED + 2) * PIECE);
     follows_image_let_go(&bed->image);
     begin(bed, 5);
     assert_int_equal(bed->opened, 2);
@@ -226,13 +230,13 @@ TEST(node_follows_image, a_sync_that_fails_makes_nothing_durable_and_is_the_last
 {
     struct bed *bed = bed_open();
     begin(bed, 5);
-    assert_true(write_piece(bed, 0, 5 * PIECE));
+    assert_true(write_piece(bed, 0, (SYNCED + 1) * PIECE));
     answer_one(bed, ERR_OK);
     assert_int_equal(bed->image.request.op, DISK_SYNC);
     answer_one(bed, ERR_IO);
     assert_int_equal(bed->err, ERR_IO);
     assert_int_equal(bed->stored, 0);
-    assert_true(write_piece(bed, 5 * PIECE, PIECE));
+    assert_true(write_piece(bed, (SYNCED + 1) * PIECE, PIECE));
     fake_clock_pass(&bed->clock, 10 * NODE_FOLLOWS_SYNC_US);
     follows_image_finish(&bed->image);
     assert_false(bed->image.busy);

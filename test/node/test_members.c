@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who counts: several nodes, and the steps that change it. */
+#include "base/plant.h"
 #include "test/node/cohort.h"
 
 static const struct cohort_rule all_two = {.all = true, .min_in_sync = 2};
 static const struct cohort_rule drops = {true, 2, 2 * SIM_SECOND};
-
-static struct asked *refused_write(struct copy *copy)
-{
-    uint64_t before = copy_last(copy);
-    copy->bed.count = 0;
-    copy->bed.calls[0] = (struct asked){0};
-    struct asked *asked = bed_ask(&copy->bed, CALL_WRITE, "SET k v");
-    cohort_run(copy->cohort, SIM_SECOND);
-    expect_end(asked, CALL_REFUSED);
-    assert_int_equal(copy_last(copy), before);
-    return asked;
-}
 
 TEST(node_members, in_mode_all_nothing_is_written_before_enough_copies_count)
 {
@@ -65,6 +54,22 @@ static void told_members(struct copy *copy, char out[256])
 static void tell_members(struct copy *copy)
 {
     told_members(copy, copy->text);
+}
+
+TEST(node_members, in_mode_all_nothing_is_written_that_nobody_would_confirm)
+{
+    struct cohort *cohort = cohort_whole(2, all_two);
+    struct copy *leader = &cohort->copies[0];
+    copy_write(leader, "SET k v");
+    cohort_kill(cohort, 1);
+    cohort_run(cohort, 5 * SIM_SECOND);
+    assert_false(copy_status(leader)->may_write);
+    assert_string_equal(refused_write(leader)->answer, "-NOREPLICAS");
+    assert_string_equal(copy_read(leader, "GET k"), "$v");
+    cohort_start(cohort, 1);
+    UNTIL(cohort, copy_status(leader)->may_write);
+    copy_write(leader, "SET k x");
+    cohort_close(cohort);
 }
 
 TEST(node_members, a_copy_is_named_then_counts_then_the_rule_is_changed)
@@ -192,6 +197,71 @@ TEST(node_members, a_copy_that_is_lost_while_it_is_added_is_given_up)
     expect_answer(held, "+OK");
     assert_int_equal(copy_status(leader)->counting, 2);
     cohort_close(cohort);
+}
+
+/* Two copies that are gone hold up the naming of another; the removal of the first is confirmed
+ * before anything is committed. */
+TEST(node_members, what_is_named_already_is_not_named_again)
+{
+    struct cohort *cohort = cohort_open(4, (struct cohort_rule){true, 1, 2 * SIM_SECOND});
+    struct copy *leader = &cohort->copies[0], *late = &cohort->copies[3];
+    cohort_join(cohort, 1);
+    cohort_join(cohort, 2);
+    UNTIL(cohort, !leader->bed.node->membership.proposes);
+    cohort_visit(cohort, 3);
+    cohort_kill(cohort, 1);
+    cohort_kill(cohort, 2);
+    copy_steer_at(leader, STEER_ADD, late);
+    UNTIL(cohort, leader->steered);
+    assert_int_equal(leader->steer.err, ERR_OK);
+    assert_int_equal(leader->bed.node->membership.now.count, 4);
+    UNTIL(cohort, copy_status(leader)->counting == 2);
+    assert_true(copy_counts(leader, late));
+    copy_write(leader, "SET k v");
+    cohort_close(cohort);
+}
+
+static void flush_now(struct copy *copy)
+{
+    node_flush_now(copy->bed.node);
+}
+
+/* Two flushes of both: what the first knows of the other's floor is old. */
+static void flush_both(struct cohort *cohort)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        copy_do(&cohort->copies[i % 2], flush_now);
+        cohort_run(cohort, SIM_SECOND);
+    }
+}
+
+static bool floor_of_replica(bool planted)
+{
+    struct cohort *cohort = cohort_whole(3, (struct cohort_rule){false, 1, 0});
+    struct copy *leader = &cohort->copies[0], *copy = &cohort->copies[1];
+    uint64_t held = copy_last(&cohort->copies[2]) + 1;
+    plant_set(PLANT_REPLICA_TRIMS_ALONE, planted);
+    cohort_kill(cohort, 2);
+    char words[2020] = "SET k ";
+    memset(words + 6, 'v', sizeof words - 7);
+    for (unsigned i = 0; i < 150; i++) copy_write(leader, words); /* several segments */
+    flush_both(cohort);
+    assert_true(log_floor(leader->bed.node->log).at <= held);
+    bool keeps = log_floor(copy->bed.node->log).at <= held;
+    cohort_start(cohort, 2);
+    UNTIL(cohort, copy_last(&cohort->copies[2]) == copy_last(leader));
+    flush_both(cohort);
+    assert_true(log_floor(leader->bed.node->log).at > held);
+    assert_true(log_floor(copy->bed.node->log).at > held);
+    plant_set(PLANT_REPLICA_TRIMS_ALONE, false);
+    cohort_close(cohort);
+    return keeps;
+}
+
+TEST(node_members, a_replica_keeps_the_log_that_its_primary_keeps_for_others)
+{
+    assert_true(floor_of_replica(false));
+    assert_false(floor_of_replica(true));
 }
 
 TEST(node_members, the_mode_of_the_log_outlives_the_configuration)

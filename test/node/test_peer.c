@@ -131,8 +131,10 @@ static void seat_open(struct seat *seat)
     seat->entropy.ops = &entropy;
     fake_clock_init(&seat->clock);
     fake_net_init(&seat->net);
-    seat->world = (struct world){
-        .clock = &seat->clock.base, .entropy = &seat->entropy, .net = &seat->net.base};
+    seat->world = (struct world){.clock = &seat->clock.base,
+                                 .entropy = &seat->entropy,
+                                 .net = &seat->net.base,
+                                 .peers = &seat->net.base};
     seat->listener.accepted = seat_accepted;
     struct why why;
     (void)seat->net.base.ops->listen(&seat->net.base, &seat->listener, "127.0.0.1:1", 0, &why);
@@ -317,5 +319,18 @@ TEST(node_peer, let_go_of_inside_a_turn_is_heard_of_no_more)
     assert_int_equal(seat.size, 0);
     assert_int_equal(seat.ended, 0);
     assert_false(seat.stream->flushed);
+    seat_close(&seat);
+}
+
+TEST(node_peer, without_a_secret_only_this_machine_and_a_guarded_net_will_do)
+{
+    const struct net_guard guard = {.name = "tls"};
+    struct seat seat;
+    seat_open(&seat);
+    assert_true(peer_is_private(&seat.world, seat.stream));
+    seat.stream->elsewhere = true;
+    assert_false(peer_is_private(&seat.world, seat.stream));
+    seat.net.base.guard = &guard;
+    assert_true(peer_is_private(&seat.world, seat.stream));
     seat_close(&seat);
 }

@@ -86,6 +86,22 @@ TEST(node_pipeline, an_entry_that_misses_memory_holds_the_order_and_is_evaluated
     bed_close(&bed);
 }
 
+TEST(node_pipeline, what_stands_behind_an_entry_that_misses_memory_is_fetched_with_it_once)
+{
+    struct bed bed;
+    bed_open(&bed);
+    bed.fake.pending = 2;
+    for (unsigned i = 0; i < 4; i++) (void)bed_ask(&bed, CALL_WRITE, "LPUSH k a");
+    (void)bed_ask_so(&bed, CALL_READ, "GET k", (struct bed_extra){.ordered = true});
+    bed_settle(&bed);
+    assert_int_equal(bed.fake.expectations, 3); /* not for itself, nor for a read */
+    assert_true(bed_do(&bed, DEED_WARM, NULL, ERR_OK));
+    assert_int_equal(bed.fake.expectations, 3); /* nor when it comes back too early */
+    assert_true(bed_do(&bed, DEED_WARM, NULL, ERR_OK));
+    assert_int_equal(bed.ends, 5);
+    bed_close(&bed);
+}
+
 TEST(node_pipeline, a_parked_read_holds_up_nobody_and_is_answered_when_its_records_are_there)
 {
     struct bed bed;

@@ -8,7 +8,7 @@ static const struct cohort_rule local = {.min_in_sync = 1};
 static void steered(struct copy *copy)
 {
     UNTIL(copy->cohort, copy->steered);
-    if (copy->steer.err != ERR_OK) fail_msg("%s", copy->steer.why.text);
+    assert_int_equal(copy->steer.err, ERR_OK);
 }
 
 /* --- Failover --- */
@@ -83,6 +83,37 @@ TEST(node_steer, a_failover_is_given_up_when_its_time_is_over_or_it_is_aborted)
     }
 }
 
+TEST(node_steer, a_role_that_was_handed_over_and_not_taken_is_taken_back)
+{
+    for (unsigned all = 0; all < 2; all++) {
+        struct cohort *cohort = cohort_whole(2, all == 1 ? all_two : local);
+        struct copy *old = &cohort->copies[0], *copy = &cohort->copies[1];
+        copy_write(old, "SET k v");
+        copy_steer_at(old, STEER_FAILOVER, copy);
+        assert_false(copy_leads(old));
+        cohort_kill(cohort, 1); /* the word is lost */
+        cohort_start(cohort, 1);
+        UNTIL(cohort, copy_is_open(old) && copy_follows(copy, old));
+        copy_write(old, "SET k w");
+        UNTIL(cohort, strcmp(copy_read(copy, "GET k"), "$w") == 0);
+        cohort_close(cohort);
+    }
+}
+
+TEST(node_steer, who_gave_the_promise_that_is_enough_does_not_take_the_role_back)
+{
+    struct cohort *cohort = cohort_whole(2, local);
+    struct copy *old = &cohort->copies[0], *copy = &cohort->copies[1];
+    copy_steer_at(old, STEER_FAILOVER, copy);
+    while (!copy_leads(copy)) cohort_run(cohort, 10);
+    assert_false(copy_follows(old, copy));
+    sim_paths_cut(old->bed.sim, copy->bed.sim, SIM_BOTH_WAYS);
+    cohort_run(cohort, 30 * SIM_SECOND);
+    assert_true(copy_leads(copy));
+    assert_false(copy_leads(old));
+    cohort_close(cohort);
+}
+
 TEST(node_steer, a_failover_is_for_a_primary_and_to_a_copy_that_the_log_names)
 {
     struct cohort *cohort = cohort_open(2, local);
@@ -98,6 +129,21 @@ TEST(node_steer, a_failover_is_for_a_primary_and_to_a_copy_that_the_log_names)
     copy_steer(copy, STEER_FAILOVER);
     assert_int_equal(copy->steer.err, ERR_REFUSED);
     assert_true(copy_leads(leader));
+    cohort_close(cohort);
+}
+
+/* --- Rebuilds --- */
+
+TEST(node_steer, a_rebuild_is_allowed_for_a_copy_that_is_known_and_for_no_other)
+{
+    struct cohort *cohort = cohort_whole(2, local);
+    struct copy *leader = &cohort->copies[0];
+    copy_steer_at(leader, STEER_REBUILD, &cohort->copies[1]);
+    steered(leader);
+    assert_string_equal(leader->steer.why.text, ""); /* nothing is to be said about it */
+    copy_steer_so(leader, (struct steer){.kind = STEER_REBUILD, .copy = 1});
+    assert_int_equal(leader->steer.err, ERR_NOT_FOUND);
+    assert_string_equal(leader->steer.why.text, "no copy of that id is known here");
     cohort_close(cohort);
 }
 
@@ -261,6 +307,42 @@ TEST(node_force, in_mode_all_the_forced_copy_writes_once_enough_count_again)
     expect_end(asked, CALL_REFUSED);
     assert_string_equal(asked->answer, "-NOREPLICAS");
     assert_int_equal(copy_last(copy), last);
+    cohort_close(cohort);
+}
+
+TEST(node_force, who_leads_goes_on_without_a_copy_that_counts_and_is_lost)
+{
+    struct cohort *cohort = cohort_open(3, all_two);
+    struct copy *leader = &cohort->copies[0], *late = &cohort->copies[2];
+    cohort_join(cohort, 1);
+    UNTIL(cohort, !leader->bed.node->membership.proposes);
+    copy_write(leader, "SET k v");
+    cohort_visit(cohort, 2);
+    uint64_t lost = copy_id(&cohort->copies[1]);
+    struct history before = leader->bed.node->site.pointer.history;
+    copy_steer(leader, STEER_PROMOTE_FORCE);
+    assert_int_equal(leader->steer.err, ERR_REFUSED); /* nothing is lost yet */
+    cohort_kill(cohort, 1);
+    struct asked *held = bed_ask(&leader->bed, CALL_WRITE, "SET k held");
+    UNTIL(cohort, progress_lacks_one(&leader->bed.node->progress));
+    assert_false(held->ended);
+    copy_steer_so(leader, (struct steer){.kind = STEER_REMOVE, .copy = lost});
+    UNTIL(cohort, leader->steered);
+    assert_int_equal(leader->steer.err, ERR_REFUSED);
+    assert_non_null(strstr(leader->steer.why.text, "PROMOTE FORCE"));
+    copy_steer(leader, STEER_PROMOTE_FORCE);
+    steered(leader);
+    expect_end(held, CALL_UNKNOWN);
+    UNTIL(cohort, copy_is_open(leader));
+    assert_true(memcmp(&leader->bed.node->site.pointer.history, &before, sizeof before) != 0);
+    assert_string_equal(copy_read(leader, "GET k"), "$held"); /* it was in its log */
+    copy_steer_at(late, STEER_FOLLOW, leader);
+    steered(late);
+    UNTIL(cohort, copy_follows(late, leader));
+    copy_steer_at(leader, STEER_ADD, late);
+    steered(leader);
+    UNTIL(cohort, copy_status(leader)->may_write);
+    copy_write(leader, "SET k w");
     cohort_close(cohort);
 }
 

@@ -141,6 +141,20 @@ static bool has_taken_over(struct cohort *cohort)
     return copy_follows(copy, &cohort->copies[0]) && strcmp(copy_read(copy, "GET k"), "$v") == 0;
 }
 
+TEST(node_turn, behind_an_install_what_is_flushed_is_the_images_mark_here_and_as_it_is_told)
+{
+    struct cohort *cohort = about_to_be_wiped();
+    struct copy *leader = &cohort->copies[0], *copy = &cohort->copies[1];
+    copy_steer_at(copy, STEER_FOLLOW, leader);
+    UNTIL(cohort, has_taken_over(cohort));
+    struct lsn image = log_before(copy->bed.node->log).lsn;
+    assert_true(image.at > 0);
+    struct machine *machine = copy->bed.node->machine;
+    assert_int_equal(machine->ops->flushed(machine).lsn.at, image.at);
+    UNTIL(cohort, copy_says(leader, copy)->flushed.at == image.at);
+    cohort_close(cohort);
+}
+
 TEST(node_turn, an_install_that_a_crash_ends_leaves_the_old_generation_or_the_new_one)
 {
     struct cohort *cohort = about_to_be_wiped();

@@ -394,6 +394,35 @@ TEST(node_upkeep, a_stop_of_a_copy_that_follows_leaves_what_is_not_committed_in_
     bed_close(&bed);
 }
 
+/* It follows another copy, and has more than it can apply for now. */
+static void follow(struct sim_visit *base, struct world *world)
+{
+    (void)world;
+    struct node *node = CONTAINER_OF(base, struct counted, base)->bed->node;
+    node->leads = false;
+    node_stop(node);
+}
+
+TEST(node_upkeep, a_copy_that_follows_leaves_to_the_log_what_it_cannot_apply_for_a_while)
+{
+    struct bed bed;
+    bed_open(&bed);
+    bed.fake.pending = 1;
+    (void)bed_ask(&bed, CALL_WRITE, "LPUSH k a");
+    (void)bed_ask(&bed, CALL_WRITE, "LPUSH k b");
+    bed_settle(&bed);
+    struct counted counted = {.base.run = follow, .bed = &bed};
+    assert_true(sim_node_visit(bed.sim, &counted.base));
+    bed_run(&bed, NODE_DRAIN_US / 2);
+    assert_int_equal(bed.node->order_count, 2);
+    bed_run(&bed, NODE_DRAIN_US);
+    assert_int_equal(bed.node->order_count, 0);
+    assert_int_equal(bed.node->phase, NODE_DRAINING); /* the store has a request of its own */
+    assert_true(bed_do(&bed, DEED_WARM, NULL, ERR_OK));
+    assert_true(bed.node->phase > NODE_DRAINING);
+    bed_close(&bed);
+}
+
 TEST(node_upkeep, a_stop_waits_for_its_own_disk_however_long_it_takes)
 {
     struct bed bed;

@@ -18,6 +18,13 @@ static void promote(struct copy *copy)
     UNTIL(copy->cohort, copy->steered);
 }
 
+/* Whether copies of another make may be fed. */
+static bool feeds(struct copy *copy)
+{
+    struct feed *feed = copy->bed.service->ops->feed(copy->bed.service);
+    return feed->ops->is_open(feed);
+}
+
 /* --- Promotion --- */
 
 TEST(node_votes, two_of_two_one_is_enough_for_a_promotion_and_none_for_a_write)
@@ -34,14 +41,16 @@ TEST(node_votes, two_of_two_one_is_enough_for_a_promotion_and_none_for_a_write)
     cohort_run(cohort, 3 * SIM_SECOND);
     assert_false(copy_is_open(copy)); /* its epoch's entry is on one disk of two */
     assert_string_equal(copy_read(copy, "GET k"), "-LOADING");
+    assert_false(feeds(copy));
     struct asked *held = bed_ask(&copy->bed, CALL_WRITE, "SET k w");
     cohort_run(cohort, SIM_SECOND);
     assert_false(held->ended);
     cohort_start(cohort, 0); /* who led last asks, and finds who leads */
     UNTIL(cohort, held->ended);
     expect_answer(held, "+OK");
-    assert_true(copy_is_open(copy));
+    assert_true(copy_is_open(copy) && feeds(copy));
     UNTIL(cohort, copy_follows(old, copy));
+    assert_false(feeds(old));
     assert_string_equal(copy_read(copy, "GET k"), "$w");
     cohort_close(cohort);
 }

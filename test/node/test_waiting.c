@@ -506,9 +506,10 @@ TEST(node_waiting, a_stop_ends_every_wait_also_when_the_end_of_one_cancels_anoth
     first->then_cancels = second;
     attempting = waits(&bed, "BLPOP k 0", 0);
     bed_stop(&bed);
-    expect_end(first, CALL_UNKNOWN);
+    expect_end(first, CALL_REFUSED);
+    assert_string_equal(first->answer, "-UNBLOCKED");
     assert_false(second->ended);
-    expect_end(third, CALL_UNKNOWN);
+    expect_end(third, CALL_REFUSED);
     expect_end(attempting, CALL_UNKNOWN);
     bed_release(&bed);
 }

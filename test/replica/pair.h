@@ -183,6 +183,7 @@ static inline void pair_open(struct pair *pair, uint64_t seed, struct commit_rul
                                                     .stall_us = 20000,
                                                     .window_bytes = 700,
                                                     .window_entries = 12,
+                                                    .image_window_bytes = 700,
                                                     .batch_bytes = 200};
     }
     buffer_init(&pair->received);

@@ -93,6 +93,27 @@ TEST(replica_frame, any_flipped_bit_is_noticed_and_nothing_is_read_after_it)
     buffer_release(&frame);
 }
 
+/* Of a peer that has spoken the protocol, any other bytes are damage: they are counted as such. */
+TEST(replica_frame, behind_a_frame_that_was_good_any_flipped_bit_is_damage)
+{
+    struct buffer frame;
+    buffer_init(&frame);
+    put(&frame, FRAME_PING, 0);
+    put(&frame, FRAME_ACK, 40);
+    for (size_t bit = FRAME_HEADER_BYTES * 8; bit < frame.size * 8; bit++) {
+        struct frame_reader reader;
+        struct frame read;
+        frame.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        struct bytes in = buffer_bytes(&frame);
+        frame_reader_init(&reader);
+        assert_int_equal(frame_take(&reader, &in, &read, NULL), ERR_OK);
+        assert_int_equal(frame_take(&reader, &in, &read, NULL), ERR_CORRUPT);
+        frame.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        frame_reader_release(&reader);
+    }
+    buffer_release(&frame);
+}
+
 TEST(replica_frame, damaged_length_is_noticed_before_its_bytes_are_waited_for)
 {
     struct buffer frame;

@@ -92,6 +92,52 @@ TEST(replica_orchestrator, later_epoch_ends_every_session_and_an_earlier_one_cha
     assert_int_equal(orchestrator.epoch.number, 6);
 }
 
+TEST(replica_orchestrator, every_result_of_an_assignment_is_told_of_each_copy)
+{
+    struct orchestrator orchestrator = usual();
+    struct orchestrator_ends ends;
+    for (uint64_t copy = 2; copy <= 3; copy++) {
+        assert_int_equal(told(&orchestrator, TOLD_ADDED, copy), 1);
+        assert_int_equal(told(&orchestrator, TOLD_SESSION_BEGUN, copy), 1);
+    }
+    struct assignment assignment = assign_to(6, "10.0.0.3:7000");
+    assignment.replicas[1].id = 4; /* in the place of copy 3, in a later epoch */
+    assert_int_equal(orchestrator_assign(&orchestrator, &assignment, 40, &ends), ERR_OK);
+    assert_int_equal(told(&orchestrator, TOLD_SESSION_INVALIDATED, 2), 1);
+    assert_int_equal(told(&orchestrator, TOLD_EPOCH_CHANGED, 2), 1);
+    assert_int_equal(told(&orchestrator, TOLD_SESSION_INVALIDATED, 3), 1);
+    assert_int_equal(told(&orchestrator, TOLD_REMOVED, 3), 1);
+    assert_int_equal(told(&orchestrator, TOLD_EPOCH_CHANGED, 3), 0); /* it is gone */
+    assert_int_equal(told(&orchestrator, TOLD_ADDED, 4), 1);
+    assert_int_equal(told(&orchestrator, TOLD_EPOCH_CHANGED, 4), 0); /* it was not there before */
+    assert_non_null(orchestrator_begin(&orchestrator, 4, 80, 50, &ends));
+    assert_non_null(orchestrator_begin(&orchestrator, 4, 81, 60, &ends));
+    assert_int_equal(told(&orchestrator, TOLD_SESSION_SUPERSEDED, 4), 1);
+    assignment.epoch.number = 5; /* which is over */
+    assert_int_equal(orchestrator_assign(&orchestrator, &assignment, 70, &ends), ERR_REFUSED);
+    assert_int_equal(told(&orchestrator, TOLD_ASSIGNMENT_REFUSED, 0), 1);
+    assignment.epoch.number = 7;
+    assignment.replicas[0].id = 4; /* twice */
+    assert_int_equal(orchestrator_assign(&orchestrator, &assignment, 80, &ends), ERR_REFUSED);
+    assert_int_equal(told(&orchestrator, TOLD_ASSIGNMENT_REFUSED, 4), 1);
+    assert_int_equal(orchestrator_sender(&orchestrator, 4)->session, 81);
+}
+
+TEST(replica_orchestrator, what_becomes_of_pins_is_told_of_their_session_also_behind_its_end)
+{
+    struct orchestrator orchestrator = usual();
+    struct orchestrator_ends ends;
+    struct orchestrator_event event;
+    assert_non_null(orchestrator_begin(&orchestrator, 2, 80, 40, &ends)); /* instead of 71 */
+    orchestrator_tell(&orchestrator, 2, 71, TOLD_PINS_RELEASED, 50);
+    assert_true(orchestrator_event(&orchestrator, orchestrator.event_count - 1, &event));
+    assert_int_equal(event.copy, 2);
+    assert_int_equal(event.session, 71);
+    assert_int_equal(event.at_us, 50);
+    assert_string_equal(orchestrator_event_name(event.kind), "pins_released");
+    assert_int_equal(orchestrator_sender(&orchestrator, 2)->session, 80);
+}
+
 TEST(replica_orchestrator, removed_copy_is_gone_with_its_session)
 {
     struct orchestrator orchestrator = usual();
@@ -132,6 +178,26 @@ TEST(replica_orchestrator, floor_waits_for_everyone_who_has_not_reported)
     assert_int_equal(orchestrator_floor(&orchestrator, none).at, 31);
     assert_true(orchestrator_acked(&orchestrator, 72, (struct lsn){70}, 0, 40));
     assert_int_equal(orchestrator_floor(&orchestrator, none).at, 41);
+}
+
+TEST(replica_orchestrator, what_a_rebuild_needs_is_held_also_when_its_session_breaks)
+{
+    struct orchestrator orchestrator = usual();
+    struct orchestrator_ends ends;
+    struct lsn none = {1000};
+    struct recover_plan plan = {.kind = RECOVER_REBUILD, .rule = RULE_TRIMMED, .pin = {50}};
+    follow(&orchestrator, 71, 900, 30);
+    assert_true(orchestrator_take_rebuild(&orchestrator, 3));
+    assert_true(orchestrator_planned(&orchestrator, 72, &plan, 4, 30));
+    assert_int_equal(orchestrator_floor(&orchestrator, none).at, 50);
+    assert_true(orchestrator_ended(&orchestrator, 72, BYE_SILENT, 40));
+    assert_int_equal(orchestrator_floor(&orchestrator, none).at, 50);
+    assert_non_null(orchestrator_begin(&orchestrator, 3, 73, 50, &ends));
+    assert_true(orchestrator_planned(&orchestrator, 73, &plan, 4, 50));
+    assert_true(orchestrator_acked(&orchestrator, 73, (struct lsn){49}, 0, 60));
+    assert_int_equal(orchestrator_floor(&orchestrator, none).at, 50);
+    assert_true(orchestrator_acked(&orchestrator, 73, (struct lsn){70}, 0, 60));
+    assert_int_equal(orchestrator_floor(&orchestrator, none).at, 71);
 }
 
 TEST(replica_orchestrator, budgets_of_time_and_bytes_end_the_hold_when_they_are_evaluated)
@@ -192,6 +258,19 @@ TEST(replica_orchestrator, need_of_a_rebuild_is_sticky_until_it_is_allowed_and_p
     assert_true(orchestrator_planned(&orchestrator, 90, &plan, 4, 95));
     assert_false(orchestrator_sender(&orchestrator, 2)->needs_rebuild);
     assert_int_equal(orchestrator_sender(&orchestrator, 2)->acked.at, 0);
+}
+
+TEST(replica_orchestrator, a_copy_that_gets_further_each_time_its_link_breaks_is_not_given_up)
+{
+    struct orchestrator orchestrator = usual();
+    struct orchestrator_ends ends;
+    for (unsigned i = 0; i < 9; i++) {
+        const struct sender *sender = orchestrator_sender(&orchestrator, 2);
+        if (i > 0) assert_non_null(orchestrator_begin(&orchestrator, 2, 80 + i, 40, &ends));
+        follow(&orchestrator, sender->session, 10 + i, 50);
+        assert_true(orchestrator_ended(&orchestrator, sender->session, BYE_SILENT, 60));
+        assert_false(sender->needs_rebuild);
+    }
 }
 
 TEST(replica_orchestrator, only_so_many_rebuilds_run_at_a_time)

@@ -100,7 +100,8 @@ TEST(replica_primary, any_flipped_bit_is_refused_and_changes_nothing)
         if (bit / 8 < pipe->size) {
             pipe->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
             pair_deliver(&pair, false, SIZE_MAX);
-            assert_int_equal(pair.follower->link.reason, BYE_PROTOCOL);
+            assert_int_equal(pair.follower->link.reason, BYE_DAMAGED);
+            assert_true(pair.follower->link.damaged);
         }
         const struct pair_copy *replica = &pair.copies[1];
         assert_int_equal(replica->log[replica->size].lineage.hash,

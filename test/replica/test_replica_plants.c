@@ -323,3 +323,48 @@ TEST(replica_plants, no_log_is_sent_to_a_copy_that_waits_for_an_image)
     assert_int_equal(phase_of_rebuild(false), PRIMARY_TRANSFER);
     assert_int_equal(phase_of_rebuild(true), PRIMARY_CATCH_UP);
 }
+
+static enum session_state state_at_first_ack(bool on)
+{
+    struct pair pair;
+    usual(&pair, 5);
+    pair_connect(&pair);
+    exchange(&pair);
+    assert_int_equal(pair.primary->phase, PRIMARY_CATCH_UP);
+    pair.copies[1].durable = 1;
+    WITH(PLANT_TARGET_IGNORED, on, inject_ack(&pair, pair.follower->own.incarnation, 1));
+    enum session_state state = pair.states[0];
+    pair_close(&pair);
+    return state;
+}
+
+TEST(replica_plants, nor_does_anything_before_it)
+{
+    assert_int_equal(state_at_first_ack(false), STATE_CATCHING_UP);
+    assert_int_equal(state_at_first_ack(true), STATE_IN_SYNC);
+}
+
+static enum bye_reason reason_of_a_later_epoch(bool on)
+{
+    struct pair pair;
+    usual(&pair, 5);
+    pair_connect(&pair);
+    pair_settle(&pair);
+    uint64_t last = pair.copies[1].size;
+    struct lineage before = pair.copies[1].log[last].lineage;
+    struct entry entry = {.lsn = {last + 1},
+                          .epoch = {pair.follower->primary_epoch.number + 1, 9},
+                          .stamp = pair.copies[1].log[last].stamp,
+                          .payload = bytes_text("8 bytes.")};
+    entry.lineage = log_lineage(before, &entry);
+    WITH(PLANT_EPOCH_FROM_STREAM, on, inject_entries(&pair, &entry, 1, before));
+    enum bye_reason reason = pair.follower->link.reason;
+    pair_close(&pair);
+    return reason;
+}
+
+TEST(replica_plants, no_entry_is_of_an_epoch_that_was_not_promised)
+{
+    assert_int_equal(reason_of_a_later_epoch(false), BYE_FORK);
+    assert_int_equal(reason_of_a_later_epoch(true), 0);
+}

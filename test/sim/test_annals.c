@@ -278,6 +278,77 @@ TEST(sim_annals, and_nobody_else_may_hold_that)
     expect(&story, "LSN 3 is held, but only 2 were ever applied");
 }
 
+/* It dies on the way to a new history, stays in the old one, and applies all of it again. */
+static void give_up(struct story *story, struct holder *before)
+{
+    story_begin(story);
+    apply_to_all(story);
+    *before = story->at[1];
+    annals_force(&story->annals, 1, true);
+    apply(story, 1, one);
+    open_as(story, 1, before);
+    apply(story, 1, one);
+    annals_force(&story->annals, 1, false);
+    open_as(story, 1, before);
+    apply(story, 1, one);
+}
+
+TEST(sim_annals, a_copy_that_gave_up_its_new_history_may_go_on_in_the_old_one)
+{
+    struct story story;
+    struct holder before;
+    give_up(&story, &before);
+    apply(&story, 1, epoch_payload); /* it leads */
+    assert_int_equal(story.annals.list[0]->canon.count, 4);
+    apply(&story, 0, one);
+    apply(&story, 0, epoch_payload);
+    open_as(&story, 2, &story.at[0]);
+    apply(&story, 1, two);
+    apply(&story, 2, two);
+    expect(&story, NULL);
+}
+
+TEST(sim_annals, but_not_in_its_own_way)
+{
+    struct story story;
+    struct holder before;
+    give_up(&story, &before);
+    apply(&story, 0, two);
+    apply(&story, 1, two);
+    expect(&story, "two lineages at LSN 3");
+}
+
+TEST(sim_annals, and_nobody_goes_its_way_against_it)
+{
+    struct story story;
+    struct holder before;
+    give_up(&story, &before);
+    apply(&story, 1, two);
+    apply(&story, 0, two);
+    expect(&story, "two lineages at LSN 3");
+}
+
+TEST(sim_annals, a_copy_that_gave_up_may_try_again)
+{
+    struct story story;
+    struct holder before;
+    give_up(&story, &before);
+    annals_force(&story.annals, 1, true);
+    story.at[1].mark.history.id[0] = 2;
+    open_as(&story, 1, &story.at[1]);
+    apply(&story, 1, epoch_payload);
+    annals_force(&story.annals, 1, false);
+    apply(&story, 0, one); /* the old one has it as well, later */
+    open_as(&story, 2, &story.at[1]);
+    const struct annal *annal = annals_find(&story.annals, &story.at[1].mark.history);
+    assert_non_null(annal);
+    assert_int_equal(annal->canon.count, 4);
+    assert_int_equal(annal->fork, 2);
+    assert_int_equal(annals_fork(annal), 3);
+    assert_int_equal(story.annals.list[0]->canon.count, 3);
+    expect(&story, NULL);
+}
+
 TEST(sim_annals, a_history_that_nobody_began_is_found)
 {
     struct story story;
@@ -285,7 +356,7 @@ TEST(sim_annals, a_history_that_nobody_began_is_found)
     apply_to_all(&story);
     struct holder strange = story.at[0];
     strange.mark.history.id[0] = 3;
-    story.annals.copies[1].at = NULL; /* its disk is new */
+    annals_wiped(&story.annals, 1);
     open_as(&story, 1, &strange);
     expect(&story, "of a history that nobody began");
 }

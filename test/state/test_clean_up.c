@@ -74,6 +74,33 @@ TEST(state_clean_up, elements_of_removed_collections_leave_the_store_by_ranges_w
     remove_and_clean(700, true);
 }
 
+/* What has no place in the log is flushed with the mark that is there, not with one of its own. */
+TEST(state_clean_up, what_has_no_entry_leaves_the_mark_where_it_is_in_memory_and_in_the_store)
+{
+    struct bed bed;
+    bed_init(&bed, 1);
+    fill(&bed, "HSET", "h", 700);
+    ASSERT_WRITE(&bed, "DEL h", "1");
+    assert_int_equal(bed_flush(&bed), ERR_OK);
+    const struct machine_ops *ops = bed.machine->ops;
+    struct mark applied = ops->applied(bed.machine), flushed = ops->flushed(bed.machine);
+    struct digest digest = bed_digest(&bed);
+    assert_true(mark_equal(&applied, &flushed));
+    bed_tidy(&bed);
+    struct mark now = ops->applied(bed.machine);
+    assert_true(mark_equal(&applied, &now));
+    assert_int_equal(bed_flush(&bed), ERR_OK);
+    assert_int_equal(orphans(&bed), 0); /* it has done something */
+    now = ops->flushed(bed.machine);
+    assert_true(mark_equal(&flushed, &now));
+    bed_reopen(&bed);
+    now = bed.machine->ops->applied(bed.machine);
+    assert_true(mark_equal(&applied, &now));
+    assert_true(digest_equal(bed_digest(&bed), digest));
+    assert_true(bed_recounts(&bed));
+    bed_release(&bed);
+}
+
 TEST(state_clean_up, a_clean_up_that_was_begun_is_ended_after_a_reopen)
 {
     struct bed bed;

@@ -94,7 +94,7 @@ static const char *why_not_ready(const struct service_status *status,
     }
     if (copies->role == COPIES_ASKS) return "the other copies are asked who leads";
     if (copies->role == COPIES_FOLLOWS) return in_sync ? NULL : "not in sync with its primary";
-    if (!copies->may_write) return "writes are refused: too few copies count";
+    if (!copies->may_write) return "writes are refused: too few copies count and are in reach";
     return status->low_space ? "writes are refused: the disk is nearly full" : NULL;
 }
 

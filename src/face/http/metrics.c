@@ -358,6 +358,14 @@ static void write_copies(const struct http_view *view, struct text *text)
         copies->min_in_sync);
     one(text, TEXT_GAUGE, "may_write", "1 if writes are taken, as far as copies go.",
         copies->may_write);
+    one(text, TEXT_COUNTER, "damaged_frames_total",
+        "Frames of other copies that had been changed on the way, and were refused.",
+        copies->damaged_frames);
+    one(text, TEXT_COUNTER, "tls_refused_total",
+        "Connections between copies that TLS refused, at either end.", copies->tls_refused);
+    one(text, TEXT_COUNTER, "tls_cut_total",
+        "Connections between copies that broke, or ended without the peer's word.",
+        copies->tls_cut);
     write_served(copies, text);
     write_link(view, text);
 }

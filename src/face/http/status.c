@@ -174,6 +174,10 @@ static json_t *copies_of(const struct http_view *view)
     put(object, "in_sync", copies->in_sync);
     put_bool(object, "may_write", copies->may_write);
     put_bool(object, "failing_over", copies->failing_over);
+    put(object, "damaged_frames", copies->damaged_frames);
+    put_text(object, "peer_guard", copies->peer_guard);
+    put(object, "tls_refused", copies->tls_refused);
+    put(object, "tls_cut", copies->tls_cut);
     if (copies->role != COPIES_LEADS) (void)json_object_set_new(object, "link", link_of(view));
     for (unsigned i = 0; i < copies->count; i++)
         (void)json_array_append_new(list, copy_of(&copies->at[i]));

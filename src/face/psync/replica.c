@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "base/plant.h"
 
 static void go_on(struct psync_replica *replica)
 {
@@ -302,6 +303,7 @@ static void learn_facts(struct psync_replica *replica)
         return;
     }
     replica->next = replica->facts.effects.end;
+    if (PLANTED(OFFSET_BESIDE_VIEW)) replica->next = psync_offset(replica->psync) + 1;
     replica->acked = replica->next - 1;
     take_name(replica, &replica->facts.mark);
     char mark[MARK_TEXT_BYTES];

@@ -124,6 +124,8 @@ static const char *obstacle(const struct psync *psync)
     if (status.phase == SERVICE_STOPPING) return "the server is being stopped";
     if (psync->options.service->read_only)
         return "this copy follows another one, or does not lead yet: only who leads feeds replicas";
+    if (!psync->feed->ops->is_open(psync->feed))
+        return "the copies that count have not confirmed this primary yet";
     return NULL;
 }
 

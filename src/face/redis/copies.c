@@ -243,6 +243,10 @@ void face_REPL_STATUS(struct client *client, const struct args *args)
     put_number(&fields, "in-sync", copies.in_sync);
     put_number(&fields, "may-write", copies.may_write);
     put_number(&fields, "peer-port", copies.peer_port);
+    put_number(&fields, "damaged-frames", copies.damaged_frames);
+    put_text(&fields, "peer-guard", copies.peer_guard);
+    put_number(&fields, "tls-refused", copies.tls_refused);
+    put_number(&fields, "tls-cut", copies.tls_cut);
     if (copies.role != COPIES_LEADS) put_link(&fields, &copies);
     put_name(&fields, "copies");
     reply->ops->array(reply, copies.count);
@@ -406,7 +410,8 @@ void copies_describe_own(const struct redis_face *face, struct buffer *out)
     buffer_append_format(out,
                          "copy:%016" PRIx64 "\r\ncopy_role:%s\r\nmin_in_sync:%u\r\n"
                          "copies:%u\r\ncopies_counting:%u\r\ncopies_in_sync:%u\r\n"
-                         "copies_may_write:%d\r\n",
+                         "copies_may_write:%d\r\ncopies_damaged_frames:%" PRIu64 "\r\n",
                          copies.copy, role_name(copies.role), copies.min_in_sync, copies.count,
-                         copies.counting, copies.in_sync, copies.may_write ? 1 : 0);
+                         copies.counting, copies.in_sync, copies.may_write ? 1 : 0,
+                         copies.damaged_frames);
 }

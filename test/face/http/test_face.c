@@ -70,7 +70,8 @@ TEST(http_face, a_replica_is_ready_in_sync_and_a_primary_with_enough_copies)
     struct http_bed bed;
     open_and_serve(&bed);
     bed.copies.may_write = false;
-    expect(&bed, "GET", "/readyz", 503, "not ready: writes are refused: too few copies count\n");
+    expect(&bed, "GET", "/readyz", 503,
+           "not ready: writes are refused: too few copies count and are in reach\n");
     bed.copies.role = COPIES_FOLLOWS;
     expect(&bed, "GET", "/readyz", 503, behind); /* nothing is known of the link yet */
     bed.copies.link_state = "catching_up";

@@ -17,6 +17,7 @@ enum { FAKE_EPOCHS = 4, FAKE_BORDERS = 256 };
 
 struct fake_feed {
     struct feed base;
+    bool unopened;
     struct effects_place place;
     struct mark mark;
     struct epoch_start epochs[FAKE_EPOCHS];
@@ -257,6 +258,11 @@ static inline bool fake_feed_fetched(struct fake_feed *feed, enum err err)
     return any;
 }
 
+static inline bool fake_feed_is_open(struct feed *feed)
+{
+    return !CONTAINER_OF(feed, struct fake_feed, base)->unopened;
+}
+
 static inline struct effects_place fake_feed_place(struct feed *feed)
 {
     return fake_feed_of(feed)->place;
@@ -319,7 +325,8 @@ static inline void fake_feed_begin_epoch(struct fake_feed *feed)
 
 static inline void fake_feed_init(struct fake_feed *feed)
 {
-    static const struct feed_ops ops = {.place = fake_feed_place,
+    static const struct feed_ops ops = {.is_open = fake_feed_is_open,
+                                        .place = fake_feed_place,
                                         .mark = fake_feed_mark,
                                         .epochs = fake_feed_epochs,
                                         .open = fake_feed_open_export,

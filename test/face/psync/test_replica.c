@@ -287,6 +287,32 @@ TEST(psync_replica, one_that_comes_back_goes_on_with_the_next_byte)
     bed_release(&bed);
 }
 
+/* It may have more of the stream than a primary whose epoch is not open has applied yet. */
+TEST(psync_replica, one_that_comes_too_early_is_told_to_come_again_and_goes_on_then)
+{
+    struct bed bed;
+    bed_init(&bed);
+    bed_hang_up(follow(&bed, 0));
+    char line[128];
+    snprintf(line, sizeof line, "PSYNC %s 5", bed_replid(&bed));
+    bed.feed.unopened = true;
+    struct bed_link *link = bed_connect(&bed, 0);
+    assert_string_equal(bed_say(link, line), "-NOMASTERLINK the copies that count have not "
+                                             "confirmed this primary yet");
+    assert_false(psync_is_attached(link->replica));
+    bed_hang_up(link);
+    add(&bed, "one ");
+    bed.feed.unopened = false;
+    link = bed_connect(&bed, 1);
+    (void)bed_say(link, line);
+    bed_pass(&bed, 1000);
+    assert_string_equal(bed_got(link), "+CONTINUE\r\n");
+    struct psync_status status;
+    psync_status(bed.psync, &status);
+    assert_int_equal(status.full, 1);
+    bed_release(&bed);
+}
+
 TEST(psync_replica, nobody_goes_on_in_the_middle_of_a_command)
 {
     struct bed bed;

@@ -288,7 +288,8 @@ static void TEST_UNUSED fake_service_init(struct fake_service *fake)
     *fake = (struct fake_service){.base.ops = &ops, .expiry = true};
     fake->status = (struct service_status){
         .phase = SERVICE_SERVING, .mode = "local", .start_outcome = "fresh", .start_reason = ""};
-    fake->copies = (struct copies_status){.role = COPIES_LEADS, .min_in_sync = 1, .counting = 1};
+    fake->copies = (struct copies_status){
+        .role = COPIES_LEADS, .min_in_sync = 1, .counting = 1, .peer_guard = "secret"};
     list_init(&fake->calls);
     list_init(&fake->awaits);
     buffer_init(&fake->log);

@@ -34,6 +34,8 @@ static void one_copy(struct harness *h)
     h->service.copies.copy = 0x11;
     h->service.copies.in_sync = 1;
     h->service.copies.peer_port = 17379;
+    h->service.copies.tls_refused = 7;
+    h->service.copies.tls_cut = 8;
     h->service.copies.count = 2;
     h->service.copies.at[0] = (struct copy_status){.id = 0xabc,
                                                    .peer = "10.0.0.1:17380",
@@ -207,7 +209,8 @@ TEST(face_redis_copies, info_tidemark_says_what_part_this_copy_has)
     one_copy(h);
     harness_send(h, a, "INFO tidemark\r\n");
     expect_has(a, "copy:0000000000000011\r\ncopy_role:primary\r\nmin_in_sync:1\r\ncopies:2\r\n"
-                  "copies_counting:1\r\ncopies_in_sync:1\r\ncopies_may_write:0\r\n");
+                  "copies_counting:1\r\ncopies_in_sync:1\r\ncopies_may_write:0\r\n"
+                  "copies_damaged_frames:0\r\n");
     harness_close(h);
 }
 
@@ -222,11 +225,13 @@ TEST(face_redis_copies, repl_status_describes_each_copy)
     expect_has(a, "$5\r\nstate\r\n$7\r\nin_sync\r\n");
     expect_has(a, "$7\r\ndurable\r\n:9\r\n$7\r\napplied\r\n:8\r\n");
     expect_has(a, "$11\r\nlag-entries\r\n:3\r\n$9\r\nlag-bytes\r\n:100\r\n$6\r\nlag-ms\r\n:20\r\n");
+    expect_has(a, "$10\r\npeer-guard\r\n$6\r\nsecret\r\n$11\r\ntls-refused\r\n:7\r\n"
+                  "$7\r\ntls-cut\r\n:8\r\n");
     expect_has_not(a, "primary-host");
     buffer_clear(&a->out);
     follow(h);
     harness_send(h, a, "HELLO 3\r\nREPL.STATUS\r\n");
-    expect_has(a, "%23\r\n$4\r\nrole\r\n$7\r\nreplica\r\n");
+    expect_has(a, "%27\r\n$4\r\nrole\r\n$7\r\nreplica\r\n");
     expect_has(a, "$12\r\nprimary-host\r\n$8\r\n10.0.0.9\r\n$12\r\nprimary-port\r\n:7379\r\n");
     buffer_clear(&a->out);
     ask(h, a, "REPL.LAG\r\n",
