@@ -269,12 +269,25 @@ void gallery_ready(struct gallery *gallery)
     (void)sim_heap_enter(before);
 }
 
-static void check_count(struct gallery *gallery, unsigned most)
+static unsigned count_all(struct gallery *gallery)
 {
     uint64_t newest;
-    unsigned count = walk(gallery, &newest, NULL);
+    return walk(gallery, &newest, NULL);
+}
+
+static void check_count(struct gallery *gallery, unsigned most)
+{
+    unsigned count = count_all(gallery);
     if (count <= most || had_faults(gallery)) return;
     sim_world_fail(gallery->world, "images: there are %u, to be kept are %u", count, gallery->keep);
+}
+
+bool gallery_is_tidy(struct gallery *gallery)
+{
+    struct sim_heap *before = sim_heap_enter(NULL);
+    bool tidy = count_all(gallery) <= gallery->keep;
+    (void)sim_heap_enter(before);
+    return tidy;
 }
 
 void gallery_rests(struct gallery *gallery)

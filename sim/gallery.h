@@ -58,6 +58,9 @@ void gallery_starts(struct gallery *gallery, unsigned keep);
 void gallery_keeps(struct gallery *gallery, unsigned keep); /* from now on */
 /* The node serves. */
 void gallery_ready(struct gallery *gallery);
+/* No more are there than are to be kept. One that is held, while it is archived, goes behind that.
+ */
+bool gallery_is_tidy(struct gallery *gallery);
 /* Nothing is under way, and an image was saved in this life. */
 void gallery_rests(struct gallery *gallery);
 /* Of the image of this LSN. */

@@ -100,6 +100,12 @@ static bool met_idle(struct sim_condition *base)
     return talkers_idle(&storm->talkers) && archivist_idle(&storm->archivist);
 }
 
+static bool met_tidy(struct sim_condition *base)
+{
+    struct storm *storm = CONTAINER_OF(base, struct up_or_down, base)->storm;
+    return gallery_is_tidy(&storm->program.gallery);
+}
+
 static bool wait_for(struct storm *storm, bool (*met)(struct sim_condition *), uint64_t limit_us)
 {
     struct up_or_down condition = {{met}, storm};
@@ -323,7 +329,10 @@ static void come_to_rest(struct storm *storm)
     if (idle && storm->images) {
         archivist_save(&storm->archivist);
         idle = wait_for(storm, met_idle, 60 * SIM_SECOND);
-        if (idle) gallery_rests(&storm->program.gallery);
+        if (idle) {
+            (void)wait_for(storm, met_tidy, 10 * SIM_SECOND);
+            gallery_rests(&storm->program.gallery);
+        }
     }
     if (!idle && !storm_failed(storm))
         sim_world_fail(storm->world, "a client is not answered within a minute");
