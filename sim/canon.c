@@ -419,12 +419,18 @@ static void recording_close(struct machine *machine)
     recording->inner = NULL;
 }
 
+static struct followed recording_followed(const struct machine *machine)
+{
+    return inner_of(machine)->ops->followed(inner_of(machine));
+}
+
 static const struct machine_ops recording_ops = {
     .applied = recording_applied,
     .flushed = recording_flushed,
     .stamp = recording_stamp,
     .epochs = recording_epochs,
     .members = recording_members,
+    .followed = recording_followed,
     .apply = recording_apply,
     .foresee = recording_foresee,
     .expect = recording_expect,

@@ -74,7 +74,7 @@ static struct model_key *find_in(struct model *model, uint8_t database, struct b
     for (size_t i = 0; i < model->count; i++) {
         struct model_key *key = model->keys[i];
         if (key->database != database || !bytes_equal(buffer_bytes(&key->name), name)) continue;
-        if (key->expire_ms == 0 || key->expire_ms > model->now_ms) return key;
+        if (key->expire_ms == 0 || key->expire_ms > model->now_ms || model->follows) return key;
         if (!model->reading) model_remove(model, key);
         return NULL;
     }
@@ -190,12 +190,24 @@ static bool run_transaction(struct model *model, struct payload_reader *reader)
     return true;
 }
 
+/* Nobody asked, so nobody is answered. */
+static bool run_followed(struct model *model, struct payload_reader *reader)
+{
+    size_t before = model->reply->size;
+    while (reader->commands > 0) {
+        if (!run_command(model, reader)) return false;
+    }
+    model->reply->size = before;
+    return true;
+}
+
 static bool run(struct model *model, struct bytes payload)
 {
     struct payload_reader reader;
     if (payload_read(&reader, payload) != ERR_OK) return false;
     struct bytes name;
     model->serving = reader.kind == ENTRY_SERVE;
+    model->follows = reader.kind == ENTRY_FOLLOWED;
     switch ((enum entry_kind)reader.kind) {
     case ENTRY_EPOCH:
     case ENTRY_STREAM:
@@ -206,6 +218,7 @@ static bool run(struct model *model, struct bytes payload)
     case ENTRY_COMMAND:
     case ENTRY_SERVE: return run_command(model, &reader);
     case ENTRY_TRANSACTION: return run_transaction(model, &reader);
+    case ENTRY_FOLLOWED: return !model->reading && run_followed(model, &reader);
     case ENTRY_EXPIRE:
         if (model->reading) return false;
         if (payload_expire(&reader, &model->database, &name) != ERR_OK) return false;

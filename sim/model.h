@@ -38,6 +38,7 @@ struct model {
     uint64_t lsn, now_ms;
     uint8_t database;
     bool reading, serving;
+    bool follows; /* another make's primary: keys end when that one says so */
     struct buffer *reply;
 };
 

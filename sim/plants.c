@@ -18,7 +18,8 @@ enum {
 };
 
 /* They show in situations that these seeds do not draw; a unit test switches on each of them
- * (test/replica/test_replica_plants.c, test/node/). By name they are tried all the same. */
+ * (test/replica/test_replica_plants.c, test/node/, test/face/psync/test_psync_plants.c). By name
+ * they are tried all the same. */
 static const enum plant of_units[] = {
     PLANT_COMMIT_BEFORE_OWN_EPOCH, PLANT_IN_SYNC_AT_STALE_TARGET, PLANT_ACCEPT_STALE_EPOCH,
     PLANT_CUT_BELOW_APPLIED,       PLANT_RESUME_WITHOUT_LINEAGE,  PLANT_REMOVE_BEFORE_CONFIRMED,

@@ -165,7 +165,7 @@ void payload_add_command(struct payload_transaction *transaction, uint8_t databa
 void payload_put_serve(struct buffer *out, struct bytes payload, struct bytes key,
                        struct args *scratch);
 
-/* Reads any payload: one command at a time for ENTRY_COMMAND and ENTRY_TRANSACTION. */
+/* Reads any payload: one command at a time for ENTRY_COMMAND, ENTRY_TRANSACTION, ENTRY_FOLLOWED. */
 struct payload_reader {
     struct bytes rest;
     uint8_t kind;               /* enum entry_kind */

@@ -8,6 +8,7 @@
  *       EXPIRE         database u8, then the key up to the end
  *       STREAM         word u8; PUBLISH, SPUBLISH: database u8, channel, message
  *       MEMBERS        members.c
+ *       FOLLOWED       as TRANSACTION, without watches; then a place (seam/followed.h)
  *     command      database u8, number le16, words le32, then so many words; the name is not among
  * them word         length le32, bytes watch        database u8, present u8, version lsn le64,
  * version ordinal le32, changed lsn le64, word
@@ -227,6 +228,17 @@ static enum err read_counts(struct payload_reader *reader)
     return reader_end(reader);
 }
 
+/* The place at its end is for entry_take_followed() to give. */
+static enum err read_followed(struct payload_reader *reader, struct bytes payload)
+{
+    struct followed place;
+    enum err err = entry_take_followed(payload, &place);
+    if (err != ERR_OK) return err;
+    reader->rest.size -= FOLLOWED_BYTES;
+    err = read_counts(reader);
+    return err == ERR_OK && reader->watches > 0 ? ERR_CORRUPT : err;
+}
+
 enum err payload_read(struct payload_reader *reader, struct bytes payload)
 {
     *reader = (struct payload_reader){.rest = payload};
@@ -248,6 +260,7 @@ enum err payload_read(struct payload_reader *reader, struct bytes payload)
     case ENTRY_MEMBERS: return ERR_OK; /* payload_members() reads it */
     case ENTRY_STAMP: return entry_take_stamp(payload, &(struct stamped){0});
     case ENTRY_VERIFY: return entry_take_verify(payload, &(struct verify_point){0});
+    case ENTRY_FOLLOWED: return read_followed(reader, payload);
     default: return ERR_CORRUPT;
     }
 }

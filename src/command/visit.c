@@ -69,7 +69,7 @@ void payload_visit_keys(struct bytes payload, struct args *scratch, struct paylo
     visit->everything = false;
     struct payload_reader reader;
     if (payload_read(&reader, payload) != ERR_OK) return;
-    if (reader.kind == ENTRY_TRANSACTION && !is_whole(reader, scratch)) return;
+    if (reader.kind != ENTRY_COMMAND && !is_whole(reader, scratch)) return;
     struct watched watched;
     while (reader.watches > 0) {
         if (payload_next_watch(&reader, &watched) != ERR_OK) return;

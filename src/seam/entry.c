@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The entries that compare copies: what a digest was, and where copies are to be compared. */
+/* The entries that compare copies: what a digest was, and where copies are to be compared; and
+ * those that a primary of another make has caused. */
 #include "seam/entry.h"
 
 enum {
@@ -39,4 +40,21 @@ enum err entry_take_verify(struct bytes payload, struct verify_point *out)
     if (ranges < 1 || ranges > VERIFY_RANGES_MAX) return ERR_CORRUPT;
     *out = (struct verify_point){load_le64(payload.data + 1), load_le64(payload.data + 9), ranges};
     return ERR_OK;
+}
+
+void entry_make_followed(struct buffer *payload, const struct followed *place)
+{
+    uint8_t at[FOLLOWED_BYTES];
+    MUST(payload->size > 0 && payload->data[0] == ENTRY_TRANSACTION);
+    followed_encode(place, at);
+    payload->data[0] = ENTRY_FOLLOWED;
+    buffer_append(payload, bytes_of(at, sizeof at));
+}
+
+enum err entry_take_followed(struct bytes payload, struct followed *out)
+{
+    *out = (struct followed){.known = false};
+    if (payload.size < 1 + FOLLOWED_BYTES || payload.data[0] != ENTRY_FOLLOWED) return ERR_CORRUPT;
+    const uint8_t *at = payload.data + payload.size - FOLLOWED_BYTES;
+    return followed_decode(at, out) ? ERR_OK : ERR_CORRUPT;
 }

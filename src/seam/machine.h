@@ -13,6 +13,8 @@
 #include "seam/effects.h"
 #include "seam/entry.h"
 #include "seam/export.h"
+#include "seam/followed.h"
+#include "seam/records.h"
 #include "seam/reply.h"
 #include "seam/survey.h"
 
@@ -67,6 +69,8 @@ struct machine_ops {
     const struct epoch_start *(*epochs)(const struct machine *machine, size_t *count);
     /* The payload of the newest applied ENTRY_MEMBERS; empty: there was none. Likewise. */
     struct bytes (*members)(const struct machine *machine);
+    /* Where a primary of another make holds what is applied. */
+    struct followed (*followed)(const struct machine *machine);
     /* Applies the next entry (lsn = applied + 1): effects, mark and digest in one step.
      * ERR_PENDING: nothing was changed; call warm(), then apply() it again with `attempt` one
      * higher. ERR_CORRUPT, ERR_IO: end the process. */
@@ -138,6 +142,14 @@ struct machine_fill {
     uint64_t window_bytes;  /* of records, held in memory at a time, about */
 };
 
+/* Keys that are to become a new store, as they come. */
+struct machine_intake {
+    struct mark mark;   /* of the store when it is whole */
+    struct stamp stamp; /* likewise */
+    struct epoch_start epoch;
+    uint64_t window_bytes; /* held in memory at a time, about, and once more */
+};
+
 /* What an open() has found. Its doubts are the start gate's to decide. */
 enum machine_found {
     MACHINE_MARK,       /* it was opened: its mark is flushed() */
@@ -162,6 +174,17 @@ struct machine_maker {
      * stays, as the caller's to remove. */
     enum err (*fill)(struct machine_maker *maker, const char *directory,
                      const struct machine_fill *fill, struct why *why);
+    /* Opens a new store in `directory`, which is not there yet, for keys that are given one by one;
+     * beside the machine that is open. On the loop it blocks for no more than that. Until take_end
+     * has said ERR_OK nothing opens what is there. ERR_IO, ERR_SPACE. One at a time. */
+    enum err (*take)(struct machine_maker *maker, const char *directory,
+                     const struct machine_intake *intake, struct record_sink **sink,
+                     struct why *why);
+    /* All keys were given; `place` is where their primary holds the same. ERR_PENDING: as the
+     * sink's calls. Else its errors, with the reason in sink->why. */
+    enum err (*take_end)(struct machine_maker *maker, const struct followed *place);
+    /* Closes store and sink. Nothing open is fine. Before the end it leaves what is no store. */
+    void (*take_close)(struct machine_maker *maker);
     /* Closes what open() gave, its store first; nothing is flushed. Captures are closed. */
     void (*close)(struct machine_maker *maker, struct machine *machine);
     enum machine_found found; /* by the newest open() */

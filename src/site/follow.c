@@ -3,7 +3,7 @@
  *
  *   tidemark-follow 1
  *   follow <host:port>
- *   wipe <yes or no>
+ *   wipe <yes, no or redis>
  *   check <16 hex: XXH3-64 of the lines above>
  */
 #include <stdio.h>
@@ -16,10 +16,16 @@
 
 static const char follow_name[] = "follow";
 
+static const char *wipe_word(const struct site_follow *follow)
+{
+    if (follow->redis) return "redis";
+    return follow->wipe ? "yes" : "no";
+}
+
 static void follow_format(const struct site_follow *follow, struct text_file *file)
 {
     int size = snprintf(file->text, sizeof file->text, "tidemark-follow 1\nfollow %s\nwipe %s\n",
-                        follow->address, follow->wipe ? "yes" : "no");
+                        follow->address, wipe_word(follow));
     MUST(size > 0);
     file->size = (size_t)size;
     text_file_seal(file);
@@ -29,14 +35,15 @@ static enum err follow_parse(const struct text_file *file, struct site_follow *f
                              struct why *why)
 {
     unsigned version = 0;
-    char wipe[4] = "";
+    char wipe[6] = "";
     struct site_follow read = {.wipe = false};
     _Static_assert(sizeof read.address == 256, "the width below");
-    int fields = sscanf(file->text, "tidemark-follow %u\nfollow %255s\nwipe %3s\n", &version,
+    int fields = sscanf(file->text, "tidemark-follow %u\nfollow %255s\nwipe %5s\n", &version,
                         read.address, wipe);
     if (fields >= 1 && version != 1)
         return why_fail(why, ERR_REFUSED, "it has format %u; this program reads 1", version);
-    read.wipe = strcmp(wipe, "yes") == 0;
+    read.redis = strcmp(wipe, "redis") == 0;
+    read.wipe = read.redis || strcmp(wipe, "yes") == 0;
     struct text_file again;
     follow_format(&read, &again);
     bool fits = fields == 3 && again.size == file->size &&

@@ -90,6 +90,7 @@ void site_unmake(struct site *site, bool directory_too);
 struct site_follow {
     char address[COPY_ADDRESS_BYTES]; /* host:port of its Redis port */
     bool wipe;                        /* what is here may be given up, once */
+    bool redis;                       /* a Redis server is there: it may replace all, always */
 };
 /* ERR_NOT_FOUND: nobody; ERR_CORRUPT, ERR_REFUSED (a later format), ERR_IO. */
 MUST_USE enum err site_follow_read(const struct site *site, struct site_follow *follow,

@@ -58,7 +58,8 @@ struct state {
     struct epoch_start *epochs;
     size_t epoch_count;
     struct buffer members; /* payload of the newest ENTRY_MEMBERS; empty: there was none */
-    struct list spaces;    /* all keyspaces, the dead ones until they are freed */
+    struct followed followed;
+    struct list spaces; /* all keyspaces, the dead ones until they are freed */
     struct generation active, frozen;
     enum frozen phase;
     uint32_t settled; /* generations up to this one are clean */

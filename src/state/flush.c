@@ -32,6 +32,7 @@ static void freeze_meta(const struct state *state, struct buffer *out)
                         .stamp = state->stamp,
                         .namespaces = state->namespaces,
                         .effects = state->effects.place,
+                        .followed = state->followed,
                         .epochs = state->epochs,
                         .epoch_count = state->epoch_count,
                         .members = buffer_bytes(&state->members)};

@@ -24,6 +24,7 @@ struct tx_inside {
     uint32_t ordinals; /* given to versions so far */
     bool wrote;        /* the command under way has changed something, */
     bool told;         /* and said itself what is to be told of it */
+    bool differs;      /* ENTRY_FOLLOWED: a command fails here that its primary has carried out */
     /* A key's new record, written but not yet in its place; NULL: none. What stands there: present,
      * or NULL. And the database. */
     struct record *staged, *staged_over;

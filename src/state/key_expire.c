@@ -3,6 +3,7 @@
 #include "base/number.h"
 #include "state/arguments.h"
 #include "state/evals.h"
+#include "state/lifetime.h"
 #include "state/tx_effects.h"
 
 enum { EXPIRE_NX = 1 << 0, EXPIRE_XX = 1 << 1, EXPIRE_GT = 1 << 2, EXPIRE_LT = 1 << 3 };
@@ -84,7 +85,7 @@ static void set_end(struct tx *tx, const struct args *args, const struct expire_
         tx->reply->ops->integer(tx->reply, 0);
         return;
     }
-    bool ended = end_ms <= (int64_t)tx_now_ms(tx);
+    bool ended = lifetime_is_over(tx, end_ms);
     if (ended) {
         tx_remove(tx, &key);
         tx_effect_removed(tx, args->at[1]);

@@ -18,5 +18,10 @@ MUST_USE bool lifetime_take(struct lifetime *out, struct bytes option, struct by
 /* The time in ms since 1970; 0: none was given. False: the error has been written. */
 MUST_USE bool lifetime_end(struct tx *tx, const struct lifetime *lifetime, const char *command,
                            uint64_t *end_ms);
+/* Whether a key that is given this end is removed at once instead. */
+static inline bool lifetime_is_over(const struct tx *tx, int64_t end_ms)
+{
+    return end_ms <= 0 || (!tx->follows && end_ms <= (int64_t)tx_now_ms(tx));
+}
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/plant.h"
 #include "seam/copies.h"
 #include "state/dispatch.h"
+#include "state/followed.h"
 #include "state/inside.h"
 #include "state/proof.h"
 #include "state/ranges.h"
@@ -153,6 +154,25 @@ static enum err evaluate_transaction(struct tx *tx, struct payload_reader *reade
     return tx->inside->err;
 }
 
+/* What its primary has done is done here, or the two are not equal any more. */
+static enum err evaluate_followed(struct tx *tx, struct payload_reader *reader)
+{
+    struct followed_reply reply;
+    struct reply *outer = tx->reply;
+    followed_reply_init(&reply);
+    tx->follows = tx->in_transaction = true;
+    tx->reply = &reply.base;
+    enum err err = ERR_OK;
+    while (reader->commands > 0 && (err == ERR_OK || err == ERR_PENDING)) {
+        err = evaluate_command(tx, reader);
+        followed_reply_name(&reply, tx_state(tx)->args.at[0]);
+    }
+    tx->reply = outer;
+    tx->inside->differs = reply.error[0] != '\0';
+    if (err == ERR_OK && tx->inside->differs) outer->ops->error(outer, reply.error);
+    return err == ERR_OK ? tx->inside->err : err;
+}
+
 static enum err evaluate_expire(struct tx *tx, struct payload_reader *reader)
 {
     struct bytes name;
@@ -196,6 +216,7 @@ static enum err evaluate(struct tx *tx, struct bytes payload)
     case ENTRY_EXPIRE: return tx->inside->reading ? ERR_PROTOCOL : evaluate_expire(tx, &reader);
     case ENTRY_STREAM: return tx->inside->reading ? ERR_PROTOCOL : evaluate_stream(tx, &reader);
     case ENTRY_MEMBERS: return evaluate_members(tx, payload);
+    case ENTRY_FOLLOWED: return tx->inside->reading ? ERR_PROTOCOL : evaluate_followed(tx, &reader);
     case ENTRY_STAMP: /* these two are for whoever drives the machine */
     case ENTRY_VERIFY:
     case ENTRY_EPOCH:
@@ -230,6 +251,20 @@ static void members_set(struct state *state, struct bytes payload)
     buffer_append(&state->members, payload);
 }
 
+/* A place is the state's only as long as nothing else has changed a key; one that is gone comes
+ * back with other keys only (state_sink_follow). */
+static void followed_keep(struct state *state, const struct tx_inside *inside,
+                          const struct entry *entry)
+{
+    if (entry->payload.data[0] == ENTRY_FOLLOWED && !inside->differs) {
+        if (!state->followed.known) return;
+        enum err err = entry_take_followed(entry->payload, &state->followed);
+        MUST(err == ERR_OK); /* it was evaluated */
+    } else if (inside->outcome->changed || inside->differs) {
+        state->followed = (struct followed){.known = false};
+    }
+}
+
 /* The effects are there; mark and stamp follow them in the same step (I1). */
 static void entry_keep(struct tx *tx, const struct entry *entry)
 {
@@ -240,6 +275,7 @@ static void entry_keep(struct tx *tx, const struct entry *entry)
     else tx_finish(tx);
     journal_keep(state);
     effects_keep(state, entry->lsn);
+    followed_keep(state, tx->inside, entry);
     if (entry->payload.data[0] == ENTRY_EPOCH) epoch_add(state, entry);
     if (entry->payload.data[0] == ENTRY_MEMBERS) members_set(state, entry->payload);
     if (PLANTED(FORGET_MARK_IN_NOOP) && !outcome->changed) return;
@@ -325,6 +361,11 @@ static const struct epoch_start *state_epochs(const struct machine *machine, siz
 static struct bytes state_members(const struct machine *machine)
 {
     return buffer_bytes(&state_of_const(machine)->members);
+}
+
+static struct followed state_followed(const struct machine *machine)
+{
+    return state_of_const(machine)->followed;
 }
 
 static bool is_unflushed(const struct state *state)
@@ -448,6 +489,7 @@ static const struct machine_ops state_ops = {
     .stamp = state_stamp,
     .epochs = state_epochs,
     .members = state_members,
+    .followed = state_followed,
     .apply = state_apply,
     .foresee = state_foresee,
     .expect = state_expect,
@@ -520,6 +562,7 @@ enum err state_open(struct machine **machine, struct store *store, struct clock 
     state->applied = state->flushed = meta.mark;
     state->stamp = meta.stamp;
     state->namespaces = meta.namespaces;
+    state->followed = meta.followed;
     state->epochs = meta.epochs;
     state->epoch_count = meta.epoch_count;
     buffer_init(&state->members);

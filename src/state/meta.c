@@ -6,12 +6,13 @@
 #include "seam/copies.h"
 
 enum {
-    META_FORMAT = 2,
+    META_FORMAT = 3,
     META_EPOCH_BYTES = 32,
     META_DATABASE_BYTES = 40,
     META_EFFECTS_BYTES = 18,
+    META_FOLLOWED_BYTES = 1 + FOLLOWED_BYTES,
     META_FIXED_BYTES = 1 + MARK_ENCODED_BYTES + 8 + 8 + DATABASES * META_DATABASE_BYTES +
-                       META_EFFECTS_BYTES + 4,
+                       META_EFFECTS_BYTES + META_FOLLOWED_BYTES + 4,
     META_MEMBERS_HEAD_BYTES = 4,
     META_CHECKSUM_BYTES = 8,
 };
@@ -58,6 +59,9 @@ void meta_encode(const struct meta *meta, struct buffer *out)
     buffer_append_byte(out, meta->effects.database);
     buffer_append_le64(out, meta->effects.first);
     buffer_append_le64(out, meta->effects.end);
+    uint8_t followed[META_FOLLOWED_BYTES] = {meta->followed.known ? 1 : 0};
+    if (meta->followed.known) followed_encode(&meta->followed, followed + 1);
+    buffer_append(out, bytes_of(followed, sizeof followed));
     buffer_append_le32(out, (uint32_t)meta->epoch_count);
     for (size_t i = 0; i < meta->epoch_count; i++) {
         buffer_append_le64(out, meta->epochs[i].epoch.number);
@@ -105,6 +109,15 @@ static enum err decode_effects(const uint8_t *at, struct effects_place *place, s
                  (place->on ? place->first > 0 : place->first == place->end);
     if (sound) return ERR_OK;
     return why_fail(why, ERR_CORRUPT, "the meta record: the stream of effects is not sound");
+}
+
+static enum err decode_followed(const uint8_t *at, struct followed *place, struct why *why)
+{
+    static const uint8_t none[META_FOLLOWED_BYTES] = {0};
+    *place = (struct followed){.known = false};
+    if (memcmp(at, none, sizeof none) == 0) return ERR_OK;
+    if (at[0] == 1 && followed_decode(at + 1, place)) return ERR_OK;
+    return why_fail(why, ERR_CORRUPT, "the meta record: the place that it follows is not sound");
 }
 
 /* The parts at the end whose length varies; false: they do not fill it. */
@@ -164,7 +177,9 @@ enum err meta_decode(struct bytes value, struct meta *meta, struct why *why)
     meta->namespaces = load_le64(value.data + 1 + MARK_ENCODED_BYTES + 8);
     decode_databases(value.data + 1 + MARK_ENCODED_BYTES + 16, meta);
     enum err err = check_databases(meta, why);
-    if (err == ERR_OK) err = decode_effects(at - 4 - META_EFFECTS_BYTES, &meta->effects, why);
+    const uint8_t *followed = at - 4 - META_FOLLOWED_BYTES;
+    if (err == ERR_OK) err = decode_effects(followed - META_EFFECTS_BYTES, &meta->effects, why);
+    if (err == ERR_OK) err = decode_followed(followed, &meta->followed, why);
     if (err == ERR_OK) err = check_members(members, why);
     if (err == ERR_OK) decode_tail(at, epochs, members, meta);
     return err;

@@ -9,6 +9,7 @@
 #include "base/hlc.h"
 #include "base/mark.h"
 #include "seam/effects.h"
+#include "seam/followed.h"
 #include "state/tx.h"
 
 struct meta_database {
@@ -24,6 +25,7 @@ struct meta {
     struct stamp stamp;
     uint64_t namespaces; /* given so far */
     struct effects_place effects;
+    struct followed followed; /* where a primary of another make holds the same */
     struct meta_database databases[DATABASES];
     struct epoch_start *epochs; /* the oldest first */
     size_t epoch_count;

@@ -501,6 +501,12 @@ enum err state_sink_finish(struct record_sink *base, const struct digest *digest
     return err;
 }
 
+void state_sink_follow(struct record_sink *base, const struct followed *place)
+{
+    struct sink *sink = sink_of(base);
+    if (sink->phase == SINK_TAKING || sink->phase == SINK_FLUSHING) sink->meta.followed = *place;
+}
+
 struct digest state_sink_digest(const struct record_sink *base)
 {
     return meta_digest(sink_of_const(base)->meta.databases);

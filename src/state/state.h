@@ -112,6 +112,8 @@ MUST_USE enum err state_sink_open(struct record_sink **sink, struct store *store
  * as the sink's other calls. ERR_CORRUPT: the digest of what was given is not `digest` (NULL: not
  * known), or the record cannot be read back; ERR_PROTOCOL: the last key is not whole. */
 MUST_USE enum err state_sink_finish(struct record_sink *sink, const struct digest *digest);
+/* Before the finish: where a primary of another make holds these keys. */
+void state_sink_follow(struct record_sink *sink, const struct followed *place);
 struct digest state_sink_digest(const struct record_sink *sink); /* of the keys that are whole */
 struct state_sink_progress state_sink_progress(const struct record_sink *sink);
 /* Not while a wait or a flush is under way, unless the store is closed by then: the store's thread

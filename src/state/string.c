@@ -238,7 +238,7 @@ void eval_GETEX(struct tx *tx, const struct args *args)
     if (found != FOUND_KEY || !lifetime_end(tx, &words.lifetime, "getex", &end_ms)) return;
     tx->reply->ops->bulk(tx->reply, key.text);
     const char *event = NULL;
-    if (end_ms != 0 && end_ms <= tx_now_ms(tx)) {
+    if (end_ms != 0 && lifetime_is_over(tx, (int64_t)end_ms)) {
         tx_remove(tx, &key);
         tx_effect_removed(tx, args->at[1]);
         event = "del";

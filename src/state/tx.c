@@ -37,7 +37,7 @@ void tx_notify(struct tx *tx, enum notify_class class, const char *event, uint8_
 
 bool tx_is_expired(const struct tx *tx, uint64_t expire_ms)
 {
-    if (expire_ms == 0) return false;
+    if (expire_ms == 0 || tx->follows) return false;
     uint64_t now_ms = tx_now_ms(tx);
     if (PLANTED(EXPIRE_BY_WALL_CLOCK) && tx_state(tx)->clock != NULL) {
         now_ms = clock_wall_ms(tx_state(tx)->clock);

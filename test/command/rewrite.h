@@ -9,6 +9,7 @@
 #include "command/command.h"
 #include "seam/copies.h"
 #include "seam/entry.h"
+#include "seam/followed.h"
 
 static inline enum err rewrite_command(struct payload_reader *reader, struct args *args,
                                        struct buffer *out)
@@ -41,6 +42,25 @@ static inline enum err rewrite_transaction(struct payload_reader *reader, struct
         if (err != ERR_OK) return err;
         payload_add_command(&transaction, database, command, args);
     }
+    return ERR_OK;
+}
+
+static inline enum err rewrite_followed(struct bytes payload, struct payload_reader *reader,
+                                        struct args *args, struct buffer *out)
+{
+    struct payload_transaction transaction;
+    struct followed place;
+    enum err err = entry_take_followed(payload, &place);
+    if (err != ERR_OK) return err;
+    payload_begin_transaction(&transaction, out);
+    while (reader->commands > 0) {
+        uint8_t database;
+        const struct command *command;
+        err = payload_next_command(reader, &database, &command, args);
+        if (err != ERR_OK) return err;
+        payload_add_command(&transaction, database, command, args);
+    }
+    entry_make_followed(out, &place);
     return ERR_OK;
 }
 
@@ -106,6 +126,7 @@ static inline enum err rewrite_payload(struct bytes payload, struct args *args, 
     case ENTRY_COMMAND:
     case ENTRY_SERVE: return rewrite_command(&reader, args, out);
     case ENTRY_TRANSACTION: return rewrite_transaction(&reader, args, out);
+    case ENTRY_FOLLOWED: return rewrite_followed(payload, &reader, args, out);
     }
     MUST(false); /* payload_read lets no other kind through */
     return ERR_CORRUPT;

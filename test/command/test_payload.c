@@ -109,6 +109,15 @@ static void describe_verify(struct bytes payload, struct buffer *out)
                          (unsigned long long)point.salt, (unsigned)point.ranges);
 }
 
+static void describe_followed(struct bytes payload, struct buffer *out)
+{
+    struct followed place;
+    assert_int_equal(entry_take_followed(payload, &place), ERR_OK);
+    assert_true(place.known);
+    buffer_append_format(out, " followed %.*s %llu %u", FOLLOWED_NAME_BYTES, place.name,
+                         (unsigned long long)place.offset, (unsigned)place.database);
+}
+
 /* What the payload means, in the words of the file of vectors, after a space. */
 static void describe(struct bytes payload, struct buffer *out)
 {
@@ -128,6 +137,7 @@ static void describe(struct bytes payload, struct buffer *out)
     case ENTRY_MEMBERS: describe_members(payload, out); return;
     case ENTRY_STAMP: describe_stamp(payload, out); return;
     case ENTRY_VERIFY: describe_verify(payload, out); return;
+    case ENTRY_FOLLOWED: describe_followed(payload, out); break;
     case ENTRY_TRANSACTION: buffer_append_text(out, " transaction"); break;
     default: assert_true(reader.kind == ENTRY_COMMAND || reader.kind == ENTRY_SERVE);
     }

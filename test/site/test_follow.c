@@ -9,7 +9,8 @@
 
 #define FOLLOW_PATH "data/follow"
 
-static const struct site_follow first = {"10.0.0.7:6379", true}, second = {"[::1]:7000", false};
+static const struct site_follow first = {"10.0.0.7:6379", true, false},
+                                second = {"[::1]:7000", false, false}, third = {"h:1", true, true};
 
 static struct bench opened(struct site *site)
 {
@@ -27,6 +28,7 @@ static void expect_follow(const struct site *site, const struct site_follow *wan
     assert_int_equal(site_follow_read(site, &found, &why), ERR_OK);
     assert_string_equal(found.address, wanted->address);
     assert_int_equal(found.wipe, wanted->wipe);
+    assert_int_equal(found.redis, wanted->redis);
 }
 
 TEST(site_follow, what_was_written_is_read_until_it_is_removed_and_all_of_it_is_durable)
@@ -43,6 +45,9 @@ TEST(site_follow, what_was_written_is_read_until_it_is_removed_and_all_of_it_is_
     assert_int_equal(site_follow_write(&site, &second, &why), ERR_OK);
     bench_cut(&bench, SIM_KEEP_NOTHING, 0);
     expect_follow(&site, &second);
+    assert_int_equal(site_follow_write(&site, &third, &why), ERR_OK);
+    bench_cut(&bench, SIM_KEEP_NOTHING, 0);
+    expect_follow(&site, &third);
     assert_int_equal(site_follow_remove(&site, &why), ERR_OK);
     bench_cut(&bench, SIM_KEEP_NOTHING, 0);
     assert_int_equal(site_follow_read(&site, &found, &why), ERR_NOT_FOUND);

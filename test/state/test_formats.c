@@ -228,6 +228,10 @@ static void check_meta(const struct vector *vector)
     assert_int_equal(meta.effects.database, 3);
     assert_int_equal(meta.effects.first, 5000);
     assert_int_equal(meta.effects.end, 123456);
+    assert_true(meta.followed.known);
+    assert_memory_equal(meta.followed.name, "0123456789abcdef0123456789abcdef01234567", 40);
+    assert_int_equal(meta.followed.offset, 777777);
+    assert_int_equal(meta.followed.database, 5);
     struct members members;
     assert_int_equal(payload_members(meta.members, &members), ERR_OK);
     assert_true(members.all && members.min_in_sync == 2 && members.count == 2);
@@ -242,10 +246,12 @@ static void check_meta(const struct vector *vector)
     memory_free(meta.epochs);
     for (size_t i = 0; i < bytes.size; i++) { /* any flipped bit is noticed */
         bytes.data[i] ^= (uint8_t)(1 << i % 8);
-        enum err err = i == 0 ? ERR_REFUSED : ERR_CORRUPT; /* the format: a later one, then */
-        assert_int_equal(meta_decode(buffer_bytes(&bytes), &meta, &why), err);
+        assert_int_equal(meta_decode(buffer_bytes(&bytes), &meta, &why), ERR_CORRUPT);
         bytes.data[i] ^= (uint8_t)(1 << i % 8);
     }
+    bytes.data[0]++; /* a later format */
+    assert_int_equal(meta_decode(buffer_bytes(&bytes), &meta, &why), ERR_REFUSED);
+    bytes.data[0]--;
     for (size_t size = 0; size < bytes.size; size++) {
         assert_int_equal(meta_decode(bytes_of(bytes.data, size), &meta, &why), ERR_CORRUPT);
     }
@@ -303,6 +309,37 @@ TEST(state_formats, a_stream_of_effects_that_makes_no_sense_is_refused)
         meta.effects = cases[i].place;
         meta_encode(&meta, &bytes);
         assert_int_equal(meta_decode(buffer_bytes(&bytes), &back, &why), cases[i].err);
+        if (cases[i].err == ERR_OK) memory_free(back.epochs);
+    }
+    buffer_release(&bytes);
+}
+
+TEST(state_formats, a_place_to_follow_that_makes_no_sense_is_refused)
+{
+    enum { AT_BEFORE_EPOCHS = 8 + 4 + 4 + 50 }; /* from the end: checksum, members, epochs, it */
+    static const struct {
+        uint8_t at, value;
+        enum err err;
+    } cases[] = {
+        {0, 1, ERR_OK},          {0, 0, ERR_CORRUPT},     {0, 2, ERR_CORRUPT},
+        {1, ' ', ERR_CORRUPT},   {40, 0x7f, ERR_CORRUPT}, {1, '!', ERR_OK},
+        {48, 0x80, ERR_CORRUPT}, {48, 0x7f, ERR_OK},      {49, 16, ERR_CORRUPT},
+        {49, 15, ERR_OK},
+    };
+    struct buffer bytes;
+    struct why why;
+    buffer_init(&bytes);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct meta meta, back;
+        meta_init(&meta, &(struct mark){.lsn = {1}});
+        meta.followed = (struct followed){.known = true, .offset = 7, .database = 3};
+        memset(meta.followed.name, 'a', sizeof meta.followed.name);
+        meta_encode(&meta, &bytes);
+        bytes.data[bytes.size - AT_BEFORE_EPOCHS + cases[i].at] = cases[i].value;
+        size_t body = bytes.size - 8;
+        store_le64(bytes.data + body, checksum64(bytes_of(bytes.data, body), 0));
+        assert_int_equal(meta_decode(buffer_bytes(&bytes), &back, &why), cases[i].err);
+        if (cases[i].err == ERR_OK) assert_true(back.followed.known);
         if (cases[i].err == ERR_OK) memory_free(back.epochs);
     }
     buffer_release(&bytes);
