@@ -8,6 +8,7 @@
 #include "face/psync/dump.h"
 #include "face/psync/place.h"
 #include "face/psync/psync.h"
+#include "face/psync/upstream.h"
 
 enum {
     PSYNC_TICK_US = 1000 * 1000,
@@ -94,6 +95,7 @@ struct psync_word {
 struct psync {
     struct psync_options options;
     struct psync_settings settings;
+    struct upstream upstream;
     struct feed *feed; /* NULL: there is none */
     struct feed_listener listener;
     struct list replicas, words;

@@ -184,6 +184,7 @@ static void tick(struct timer *timer)
 {
     struct psync *psync = CONTAINER_OF(timer, struct psync, timer);
     psync->options.host->settings(psync->options.host, &psync->settings);
+    psync->upstream.timeout_us = psync->settings.timeout_us;
     if (psync->feed != NULL) feed_tick(psync, clock_now_us(psync->options.clock));
     clock_timer_start(psync->options.clock, &psync->timer, PSYNC_TICK_US);
 }
@@ -307,6 +308,7 @@ void psync_open(struct psync **out, const struct psync_options *options)
         psync->feed->ops->listen(psync->feed, &psync->listener);
         psync_keep(psync);
     }
+    upstream_open(&psync->upstream, &psync->options, psync->settings.timeout_us);
     clock_timer_start(options->clock, &psync->timer, PSYNC_TICK_US);
     *out = psync;
 }
@@ -316,6 +318,7 @@ void psync_close(struct psync *psync)
     if (psync == NULL) return;
     MUST(list_empty(&psync->replicas));
     struct service *service = psync->options.service;
+    upstream_close(&psync->upstream);
     if (psync->feed != NULL) psync->feed->ops->listen(psync->feed, NULL);
     struct list *first;
     while ((first = list_first(&psync->words)) != NULL) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* psync: feeds copies of another make, as a Redis primary feeds its replicas: REPLCONF, PSYNC,
- * SYNC, a dump of all keys or the place where it stopped, and then the stream of effects
- * (docs/psync.md).
+ * SYNC, a dump of all keys or the place where it stopped, and then the stream of effects; and
+ * follows a Redis primary, when the service says so (docs/psync.md).
  *
- * It owns no connection: whoever has one lends it as a link, gives what the peer says in words, and
- * tells when there is room for more. Nothing of the stream is kept here: it is read from where the
- * replica stands, as fast as that takes it, however far behind that is. */
+ * It owns no connection of a replica: whoever has one lends it as a link, gives what the peer says
+ * in words, and tells when there is room for more. Nothing of the stream is kept here: it is read
+ * from where the replica stands, as fast as that takes it, however far behind that is. */
 #ifndef FACE_PSYNC_PSYNC_H
 #define FACE_PSYNC_PSYNC_H
 
@@ -14,6 +14,7 @@
 #include "command/command.h"
 #include "seam/clock.h"
 #include "seam/entropy.h"
+#include "seam/net.h"
 #include "seam/reply.h"
 #include "seam/service.h"
 
@@ -34,10 +35,14 @@ struct psync_settings {
 struct psync_host {
     void (*settings)(struct psync_host *host, struct psync_settings *out);
     void (*acked)(struct psync_host *host); /* what psync_acked() tells may have grown */
+    /* The primary that this server follows has sent a message, for subscribers here. NULL is fine.
+     */
+    void (*publish)(struct psync_host *host, bool sharded, const struct published *published);
 };
 
 struct psync_options {
     struct clock *clock;
+    struct net *net; /* NULL: no Redis server is followed */
     struct entropy *entropy;
     struct trace *trace;     /* NULL is fine */
     struct service *service; /* its feed may be NULL: then all are refused */
