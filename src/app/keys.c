@@ -55,6 +55,46 @@ static enum err keys_fill(struct machine_maker *maker, const char *directory,
     return err;
 }
 
+static void keys_take_close(struct machine_maker *maker)
+{
+    struct keys *keys = keys_of(maker);
+    if (keys->taking != NULL) keys->taking->ops->close(keys->taking); /* it reads from the sink */
+    state_sink_close(keys->taker);
+    keys->taking = NULL;
+    keys->taker = NULL;
+}
+
+static enum err keys_take(struct machine_maker *maker, const char *directory,
+                          const struct machine_intake *intake, struct record_sink **sink,
+                          struct why *why)
+{
+    struct keys *keys = keys_of(maker);
+    struct stores *stores = keys->world.stores;
+    MUST(keys->taking == NULL);
+    *sink = NULL;
+    enum err err = stores->ops->open(stores, directory, true, KEYS_FILL_CACHE_BYTES, &keys->taking,
+                                     why);
+    if (err != ERR_OK) return err;
+    struct state_sink_options options = {.mark = intake->mark,
+                                         .stamp = intake->stamp,
+                                         .effects.database = EFFECTS_DATABASE_NONE,
+                                         .epochs = &intake->epoch,
+                                         .epoch_count = 1,
+                                         .window_bytes = intake->window_bytes,
+                                         .patience = STORE_NO_WAIT};
+    err = state_sink_open(&keys->taker, keys->taking, &options, why);
+    if (err != ERR_OK) keys_take_close(maker);
+    *sink = keys->taker;
+    return err;
+}
+
+static enum err keys_take_end(struct machine_maker *maker, const struct followed *place)
+{
+    struct keys *keys = keys_of(maker);
+    state_sink_follow(keys->taker, place);
+    return state_sink_finish(keys->taker, NULL);
+}
+
 /* The store first, which ends a flush under way: it reads the machine's records. */
 static void keys_close(struct machine_maker *maker, struct machine *machine)
 {
@@ -67,7 +107,12 @@ static void keys_close(struct machine_maker *maker, struct machine *machine)
 void keys_init(struct keys *keys, const struct world *world, uint64_t cache_bytes,
                uint64_t effects_bytes)
 {
-    *keys = (struct keys){.maker = {.open = keys_open, .fill = keys_fill, .close = keys_close},
+    *keys = (struct keys){.maker = {.open = keys_open,
+                                    .fill = keys_fill,
+                                    .take = keys_take,
+                                    .take_end = keys_take_end,
+                                    .take_close = keys_take_close,
+                                    .close = keys_close},
                           .world = *world,
                           .cache_bytes = cache_bytes,
                           .effects_bytes = effects_bytes};

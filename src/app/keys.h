@@ -11,7 +11,9 @@ struct keys {
     struct machine_maker maker;
     struct world world;
     uint64_t cache_bytes, effects_bytes;
-    struct store *store; /* open, or NULL */
+    struct store *store;       /* open, or NULL */
+    struct store *taking;      /* likewise: into which keys are taken, */
+    struct record_sink *taker; /* by this one */
 };
 
 /* `cache_bytes` bounds what is kept in memory of what is on disk, `effects_bytes` about what is

@@ -132,13 +132,28 @@ static enum err print_verify(struct bytes payload)
     return ERR_OK;
 }
 
+static void print_followed(struct bytes payload)
+{
+    struct followed place;
+    if (entry_take_followed(payload, &place) != ERR_OK) return; /* it was read, so it is there */
+    printf(" primary=%.*s offset=%" PRIu64 " database=%u", (int)sizeof place.name, place.name,
+           place.offset, (unsigned)place.database);
+}
+
 static enum err print_payload(struct bytes payload, struct args *args)
 {
     static const char *const kinds[] = {
-        [ENTRY_EPOCH] = "epoch",   [ENTRY_COMMAND] = "command", [ENTRY_TRANSACTION] = "transaction",
-        [ENTRY_EXPIRE] = "expire", [ENTRY_NOOP] = "noop",       [ENTRY_SERVE] = "serve",
-        [ENTRY_STREAM] = "stream", [ENTRY_MEMBERS] = "members", [ENTRY_STAMP] = "stamp",
+        [ENTRY_EPOCH] = "epoch",
+        [ENTRY_COMMAND] = "command",
+        [ENTRY_TRANSACTION] = "transaction",
+        [ENTRY_EXPIRE] = "expire",
+        [ENTRY_NOOP] = "noop",
+        [ENTRY_SERVE] = "serve",
+        [ENTRY_STREAM] = "stream",
+        [ENTRY_MEMBERS] = "members",
+        [ENTRY_STAMP] = "stamp",
         [ENTRY_VERIFY] = "verify",
+        [ENTRY_FOLLOWED] = "followed",
     };
     struct payload_reader reader;
     enum err err = payload_read(&reader, payload);
@@ -148,6 +163,7 @@ static enum err print_payload(struct bytes payload, struct args *args)
     if (reader.kind == ENTRY_MEMBERS) return print_members(payload);
     if (reader.kind == ENTRY_STAMP) return print_stamp(payload);
     if (reader.kind == ENTRY_VERIFY) return print_verify(payload);
+    if (reader.kind == ENTRY_FOLLOWED) print_followed(payload);
     if (reader.kind != ENTRY_EXPIRE) return print_commands(&reader, args);
     uint8_t database;
     struct bytes key;

@@ -199,6 +199,21 @@ static void take_found(struct follows *follows)
     dial_found(follows, asked, port);
 }
 
+/* Only who was named, by its Redis port, is meant to be followed whatever it is. */
+static void take_redis(struct follows *follows)
+{
+    struct why why;
+    char address[COPY_ADDRESS_BYTES];
+    struct node *node = follows->node;
+    keep(address, follows->place.redis);
+    bool named = follows->named.peer[0] == '\0' && strcmp(address, follows->named.redis) == 0;
+    enum err err = ERR_REFUSED;
+    if (named) err = node_intake_found(node, address, follows->wipe, &why);
+    else (void)why_fail(&why, err, "it is a Redis server, where a copy was");
+    if (err == ERR_OK) node_intake_step(node);
+    else follows_retry(follows, true, why.text);
+}
+
 static void asker_received(struct stream_owner *owner, struct bytes bytes)
 {
     struct follows *follows = CONTAINER_OF(owner, struct follows, asker);
@@ -207,9 +222,9 @@ static void asker_received(struct stream_owner *owner, struct bytes bytes)
     switch (outcome) {
     case FINDER_MORE: return;
     case FINDER_FOUND: take_found(follows); return;
+    case FINDER_REDIS: take_redis(follows); return;
     case FINDER_LOADING:
     case FINDER_CLOSED:
-    case FINDER_REDIS:
     case FINDER_REFUSED:
     case FINDER_FOREIGN: break;
     }
@@ -274,6 +289,7 @@ static struct follows *make(struct node *node)
 
 void node_follows_begin(struct node *node, const char *redis, const char *peer, bool wipe)
 {
+    node_intake_end(node);
     node_follows_end(node, BYE_STOP);
     if (node->follows_kept == NULL) node->follows_kept = make(node);
     struct follows *follows = node->follows = node->follows_kept;
@@ -337,7 +353,7 @@ static const char *link_word(const struct follows *follows)
 }
 
 /* host and port of "host:port"; brackets of a v6 address go. */
-static void split(const char *address, char host[COPY_ADDRESS_BYTES], unsigned *port)
+void node_address_split(const char *address, char host[COPY_ADDRESS_BYTES], unsigned *port)
 {
     const char *colon = strrchr(address, ':');
     size_t size = colon == NULL ? strlen(address) : (size_t)(colon - address);
@@ -356,7 +372,7 @@ void node_follows_status(const struct node *node, struct copies_status *out)
     uint64_t now_us = clock_now_us(node->world.clock);
     bool session = follows->phase == FOLLOWS_SESSION;
     const struct follower *follower = &follows->follower;
-    split(address_of(&follows->place), out->primary_host, &out->primary_port);
+    node_address_split(address_of(&follows->place), out->primary_host, &out->primary_port);
     if (follows->place.redis[0] == '\0') out->primary_port = 0;
     out->primary_copy = follows->copy;
     out->link = link_word(follows);

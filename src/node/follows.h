@@ -32,6 +32,9 @@ bool node_follows_watermarks(const struct node *node, struct message_watermarks 
 bool node_follows_streams(const struct node *node);
 void node_follows_status(const struct node *node, struct copies_status *out);
 
+/* Host and port of "host:port", without the brackets of a v6 address; port 0: there is none. */
+void node_address_split(const char *address, char host[COPY_ADDRESS_BYTES], unsigned *port);
+
 /* Asks the primary whether it stands by its digest at that mark, of which this is the own one.
  * False: there is no session for it now. */
 struct message_stamp;

@@ -47,6 +47,7 @@ void node_force(struct node *node, struct steer *steer)
         return;
     }
     node_votes_end(node);
+    node_intake_end(node);
     node_unlead(node, "PROMOTE FORCE");
     node_follows_end(node, BYE_STOP);
     node->force = (struct force){

@@ -10,6 +10,7 @@
 #include "node/feed.h"
 #include "node/follows.h"
 #include "node/images.h"
+#include "node/intake.h"
 #include "node/limits.h"
 #include "node/members.h"
 #include "node/node.h"
@@ -90,6 +91,7 @@ struct node {
     struct images images;
     struct archiving archiving;
     struct node_feed feed;
+    struct node_intake intake;
     struct stamps stamps;
     struct points points;
 

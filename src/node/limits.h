@@ -87,6 +87,11 @@ enum {
     NODE_FOLLOWS_PAUSE_US_MIN = 100 * 1000,
     NODE_FOLLOWS_PAUSE_US_MAX = 2 * 1000 * 1000,
     NODE_FOLLOWS_PAUSE_US_REFUSED = 5 * 1000 * 1000,
+    /* Following a primary of another make: what of its stream may wait to be applied, as which an
+       entry counts beside its payload, and what is held in memory of its keys at a time. */
+    NODE_INTAKE_WAITING_BYTES = 16 << 20,
+    NODE_INTAKE_ENTRY_BYTES = 256,
+    NODE_INTAKE_WINDOW_BYTES = 32 << 20,
     /* An incoming image is synced after so many bytes, and so soon; it is no more than this behind
        in memory, which is several windows of an honest primary. */
     NODE_FOLLOWS_SYNC_BYTES = 4 << 20,

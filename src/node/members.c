@@ -128,6 +128,12 @@ void node_members_lead(struct node *node, struct epoch epoch, struct lsn committ
         membership->gone_us[i] = clock_now_us(node->world.clock);
     }
     node_reach_begin(node);
+    const struct member *own = members_find(now, node->site.identity.copy);
+    if (now->all && now->count > 1 && (own == NULL || !own->counts)) {
+        /* Who leads next would not wait for a copy that its log counts out. */
+        node_members_name(node);
+        node->start.epoch_lsn = lsn_max(node->start.epoch_lsn, membership->entry);
+    }
     if (now->count > 0 && now->all != node->copies.all)
         trace_event(node->world.trace, TRACE_NOTICE, "node", "mode_of_log_holds",
                     "mode=%s configured=%s", now->all ? "all" : "local",
@@ -403,9 +409,10 @@ static bool is_named_wrong(struct node *node)
     const struct member *named = member_of(now, node->site.identity.copy);
     struct members next = members_next(node);
     const struct member *own = member_of(&next, node->site.identity.copy);
-    if (now->count < 2 || own == NULL || own->peer[0] == '\0') return false;
-    return named == NULL || strcmp(named->peer, own->peer) != 0 ||
-           strcmp(named->redis, own->redis) != 0;
+    if (now->count < 2 || own == NULL) return false;
+    if (named == NULL || !named->counts) return true;
+    bool moved = strcmp(named->peer, own->peer) != 0 || strcmp(named->redis, own->redis) != 0;
+    return moved && own->peer[0] != '\0';
 }
 
 static void begin_add(struct node *node, struct progress_copy *copy)

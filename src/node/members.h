@@ -25,6 +25,13 @@ struct attached {
     struct lsn durable;                  /* acked in it */
 };
 
+/* When another copy was heard last. */
+struct heard {
+    uint64_t copy, us; /* copy 0: free */
+};
+
+enum { HEARD_MAX = PROGRESS_COPIES_MAX + COPIES_MAX };
+
 struct membership {
     struct members now; /* by the newest entry that names copies, committed or not */
     bool proposes;      /* the configured rule is to be proposed: the log has none yet */
@@ -34,10 +41,10 @@ struct membership {
     struct lsn entry;   /* of the step; 0: the log had no room for it yet */
     struct list steers; /* struct steer: the first is under way */
     struct attached attached[PROGRESS_COPIES_MAX];
-    uint64_t gone_us[PROGRESS_COPIES_MAX];  /* of progress->copies: a session lived last */
-    uint64_t heard_us[PROGRESS_COPIES_MAX]; /* likewise: it was heard last */
-    uint64_t sure_until_us;                 /* reach.h */
-    bool out_of_reach;                      /* likewise: so many that no write is committed */
+    uint64_t gone_us[PROGRESS_COPIES_MAX]; /* of progress->copies: a session lived last */
+    struct heard heard[HEARD_MAX];         /* reach.h: of this epoch */
+    uint64_t sure_until_us;                /* likewise */
+    bool out_of_reach;                     /* likewise: so many that no write is committed */
 };
 
 /* An entry that names copies is in the log, applied or not. */

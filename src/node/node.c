@@ -112,6 +112,7 @@ static struct node *node_make(const struct world *world, const struct node_optio
     list_init(&node->order);
     list_init(&node->parked);
     node_feed_init(&node->feed);
+    node_intake_init(node);
     waiters_init(&node->waiters);
     watches_init(&node->watches);
     args_init(&node->scratch);
@@ -154,7 +155,8 @@ static void free_order(struct node *node)
         struct call *call = CONTAINER_OF(first, struct call, node);
         list_remove(first);
         buffer_release(&call->kept);
-        if (call->done == node_ghost_done) node_ghost_done(call, CALL_UNKNOWN);
+        bool own = call->done == node_ghost_done || call->done == node_intake_done;
+        if (own) call->done(call, CALL_UNKNOWN);
     }
 }
 

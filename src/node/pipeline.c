@@ -196,7 +196,8 @@ static enum err evaluate_read(struct node *node, struct call *call, const struct
 
 static bool may_propose(const struct node *node)
 {
-    return node->leads && node->phase == NODE_SERVING && !node_is_low(node);
+    return node->leads && !node_intake_is_on(&node->intake) && node->phase == NODE_SERVING &&
+           !node_is_low(node);
 }
 
 static void parked_fetched(struct machine_warm *warm);
@@ -263,25 +264,6 @@ static void parked_fetched(struct machine_warm *warm)
 
 /* --- Writes --- */
 
-/* Whether any command of the payload may add data (FLAG_DENYOOM). */
-static bool payload_adds_data(struct node *node, struct bytes payload)
-{
-    struct payload_reader reader;
-    if (payload_read(&reader, payload) != ERR_OK) return true;
-    struct watched watched;
-    while (reader.watches > 0) {
-        if (payload_next_watch(&reader, &watched) != ERR_OK) return true;
-    }
-    while (reader.commands > 0) {
-        uint8_t database;
-        const struct command *command;
-        if (payload_next_command(&reader, &database, &command, &node->scratch) != ERR_OK)
-            return true;
-        if ((command->flags & FLAG_DENYOOM) != 0) return true;
-    }
-    return false;
-}
-
 static const char refuse_space[] = "MISCONF The disk is nearly full: commands that add data are "
                                    "refused until space returns. Reads and deletions still work";
 
@@ -290,11 +272,11 @@ static const char refuse_replica[] = "READONLY You can't write against a read on
 static void admit_write(struct node *node, struct call *call, struct bytes payload)
 {
     const char *error = refuse_replica;
-    if (!node->leads || !node_members_may_write(node, &error)) {
+    if (!node->leads || node_intake_is_on(&node->intake) || !node_members_may_write(node, &error)) {
         call_refuse(node, call, error);
         return;
     }
-    if (node_is_low(node) && payload_adds_data(node, payload)) {
+    if (node_is_low(node) && node_adds_data(node, payload)) {
         call_refuse(node, call, refuse_space);
         return;
     }
@@ -360,7 +342,8 @@ void node_submit(struct service *service, struct call *call)
         node_call_end(call, CALL_UNKNOWN);
         return;
     }
-    const char *error = call->kind == CALL_READ && node->leads ? refused_read(node) : NULL;
+    bool shows = node->leads && !node_intake_is_on(&node->intake);
+    const char *error = call->kind == CALL_READ && shows ? refused_read(node) : NULL;
     if (error != NULL) {
         call_refuse(node, call, error);
         return;
@@ -530,6 +513,7 @@ void node_run(struct node *node)
     log_forget(node->log, node->machine->ops->applied(node->machine).lsn);
     become_ready(node);
     node_sessions_advanced(node);
+    node_intake_step(node);
     node_points_step(node);
     node_flush_if_due(node);
     node_stop_step(node);

@@ -464,6 +464,11 @@ void node_serves_status(const struct node *node, struct copies_status *out)
     out->in_sync = orchestrator_in_sync(orchestrator);
 }
 
+void node_serves_tell(struct node *node, uint64_t copy, enum orchestrator_event_kind kind)
+{
+    orchestrator_tell(&senders_of(node)->orchestrator, copy, 0, kind, now_us(node));
+}
+
 bool node_serves_event(const struct node *node, uint64_t number, struct copy_event *out)
 {
     if (node->senders == NULL) return false;

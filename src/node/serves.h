@@ -42,6 +42,8 @@ void node_serves_hand_over(struct node *node, uint64_t copy);
 MUST_USE enum err node_serves_rebuild(struct node *node, uint64_t copy);
 /* What is told of them: fills in at[], count, in_sync. */
 void node_serves_status(const struct node *node, struct copies_status *out);
+/* An event of that copy, or of this one. */
+void node_serves_tell(struct node *node, uint64_t copy, enum orchestrator_event_kind kind);
 bool node_serves_event(const struct node *node, uint64_t number, struct copy_event *out);
 
 /* Tells it to every copy that has asked about a digest. */

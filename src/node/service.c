@@ -134,6 +134,7 @@ const struct service_ops node_service_ops = {
     .unawait = node_unawait,
     .await_again = node_await_again,
     .feed = node_feed_of,
+    .intake = node_intake_of,
     .verify = node_verify,
     .unverify = node_unverify,
 };

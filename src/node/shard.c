@@ -109,7 +109,7 @@ void node_follow_commit(struct node *node, struct lsn lsn)
 static void set_leads(struct node *node, bool leads)
 {
     node->leads = leads;
-    node->service.read_only = !leads;
+    node->service.read_only = !leads || node_intake_is_on(&node->intake);
 }
 
 enum err node_lead(struct node *node, struct why *why)
@@ -165,6 +165,7 @@ void node_unlead(struct node *node, const char *reason)
 {
     if (!node->leads) return;
     set_leads(node, false);
+    node_intake_unlead(node);
     node_serves_end(node, BYE_STOP);
     node_members_unlead(node, reason);
     give_up_calls(node);
@@ -218,8 +219,10 @@ enum err node_take_role(struct node *node, struct why *why)
     bool fresh = promised.number == 0 && log_appended(node->log).at == 0;
     enum err err = site_follow_read(&node->site, &follow, why);
     if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
-    bool configured = node->copies.follow[0] != '\0' && !led;
-    if (err == ERR_OK || configured) {
+    bool configured = node->copies.follow[0] != '\0' && !led, redis = err == ERR_OK && follow.redis;
+    if (redis) { /* for that one this copy leads, as it would for clients */
+        node_intake_begin(node, follow.address);
+    } else if (err == ERR_OK || configured) {
         serve_as_replica(node);
         if (err == ERR_OK) node_follows_begin(node, follow.address, "", follow.wipe);
         else node_follows_begin(node, node->copies.follow, "", fresh);
@@ -231,6 +234,6 @@ enum err node_take_role(struct node *node, struct why *why)
         return err == ERR_OK ? node_lead(node, why) : err;
     }
     serve_as_replica(node);
-    node_votes_ask(node);
+    if (!redis) node_votes_ask(node);
     return ERR_OK;
 }

@@ -62,6 +62,8 @@ struct turn {
     uint64_t cluster;       /* TURN_INSTALL: of the primary */
     bool own;               /* TURN_INSTALL: of an image of this copy's; a new history begins: */
     struct history history; /* this one */
+    bool taken;             /* TURN_INSTALL, own: of keys that node/intake.h has taken: */
+    struct stamp stamp;     /* of this stamp */
     struct epoch epoch;     /* TURN_INSTALL: of the primary; of another cluster or history it is not
                                promised yet: the log that begins then promises it */
 };

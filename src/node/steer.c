@@ -42,6 +42,11 @@ static void follow(struct node *node, struct steer *steer)
         steer_end(steer, ERR_CONFIG, "the host's name is too long");
         return;
     }
+    if (node->turn.taken) {
+        steer_end(steer, ERR_REFUSED, "the copy is being changed: try again");
+        return;
+    }
+    bool anew = node_intake_is_stopped(node, follow.address);
     enum err err = site_follow_write(&node->site, &follow, &steer->why);
     if (err != ERR_OK) {
         steer->err = err;
@@ -53,15 +58,32 @@ static void follow(struct node *node, struct steer *steer)
     node_unlead(node, "REPLICAOF");
     node_follows_end(node, BYE_STOP);
     node_follows_begin(node, follow.address, "", true);
+    node->intake.anew = anew;
     steer_end(steer, ERR_OK, NULL);
+}
+
+/* It leads already, but for its only writer. */
+static void promote_follower(struct node *node, struct steer *steer)
+{
+    steer->err = site_follow_remove(&node->site, &steer->why);
+    if (steer->err == ERR_OK) {
+        steer->why = (struct why){0};
+        node_intake_end(node);
+    }
+    steer->done(steer);
 }
 
 static void promote(struct node *node, struct steer *steer)
 {
-    if (node->leads) steer_end(steer, ERR_OK, "this copy leads already");
+    bool follows = node_intake_is_on(&node->intake);
+    if (node->leads && follows) promote_follower(node, steer);
+    else if (node->leads) steer_end(steer, ERR_OK, "this copy leads already");
     else if (node->turn.kind != TURN_NONE)
         steer_end(steer, ERR_REFUSED, "the copy is being cut or rebuilt: try again");
-    else node_votes_promote(node, steer);
+    else {
+        node_intake_end(node);
+        node_votes_promote(node, steer);
+    }
 }
 
 /* --- Failover --- */
@@ -94,7 +116,7 @@ static void failover_begin(struct node *node, struct steer *steer)
         (void)snprintf(redis, sizeof redis, strchr(steer->host, ':') ? "[%s]:%u" : "%s:%u",
                        steer->host, steer->port);
     const struct copy_status *to = choose(&status, redis);
-    if (!node->leads) {
+    if (!node->leads || node_intake_is_on(&node->intake)) {
         steer_end(steer, ERR_REFUSED, "FAILOVER is for the copy that leads");
     } else if (node->failover.copy != 0) {
         steer_end(steer, ERR_EXISTS, "FAILOVER already in progress.");
@@ -119,11 +141,12 @@ static bool may_take_back(const struct node *node)
     return node->membership.now.all || log_promised(node->log).copy == node->site.identity.copy;
 }
 
+/* Whoever says what this copy is to do, which may take long, leads. */
 static void look_whether_taken(struct node *node)
 {
     if (node->failover.given_until_us == 0) return;
     bool over = node->leads || node->force.on || node->follows == NULL || !may_take_back(node) ||
-                node_follows_streams(node);
+                node->turn.kind != TURN_NONE || node_follows_epoch(node).number > 0;
     bool late = clock_now_us(node->world.clock) >= node->failover.given_until_us;
     if (!over && !late) return;
     node->failover.given_until_us = 0;
@@ -176,7 +199,10 @@ void node_steer(struct service *service, struct steer *steer)
     switch (steer->kind) {
     case STEER_FOLLOW: follow(node, steer); return;
     case STEER_PROMOTE: promote(node, steer); return;
-    case STEER_PROMOTE_FORCE: node_force(node, steer); return;
+    case STEER_PROMOTE_FORCE:
+        if (node->leads && node_intake_is_on(&node->intake)) promote(node, steer);
+        else node_force(node, steer);
+        return;
     case STEER_FAILOVER: failover_begin(node, steer); return;
     case STEER_FAILOVER_ABORT:
         if (node->failover.copy == 0) {
@@ -239,6 +265,7 @@ void node_copies(struct service *service, struct copies_status *out)
         if (node_votes_why(node) != NULL) out->why = *node_votes_why(node);
     }
     if (node->follows != NULL) node_follows_status(node, out);
+    node_intake_status(node, out);
     if (node->serves != NULL) node_serves_status(node, out);
 }
 
@@ -262,14 +289,16 @@ void node_copies_tick(struct node *node)
     node_members_step(node);
     node_failover_step(node);
     node_force_step(node);
+    node_intake_step(node);
     bool lost = !node->leads && !node->force.on && node->follows == NULL &&
-                !node_votes_are_on(node);
+                !node_votes_are_on(node) && !node_intake_is_on(&node->intake);
     if (lost && node->turn.kind == TURN_NONE) node_votes_ask(node);
 }
 
 void node_copies_stop(struct node *node)
 {
     node_votes_end(node);
+    node_intake_end(node);
     node_members_unlead(node, "the server is being stopped");
     node_follows_end(node, BYE_STOP);
 }
@@ -278,6 +307,7 @@ void node_copies_close(struct node *node)
 {
     node_doors_close(node);
     node_votes_end(node);
+    node_intake_end(node);
     node_follows_end(node, BYE_STOP);
     node_serves_close(node);
     node_voters_close(node);

@@ -8,6 +8,8 @@
  *             old -> images that are ahead of that log are removed -> pointer -> the image has its
  *             name -> opened again as by a start
  *
+ * Of keys that a primary of another make has sent (node/intake.h) the store is there already.
+ *
  * To a start an image ahead of the log says that the log has lost its end. Those that this copy has
  * of the same history, from before it was rebuilt, go last of all before the pointer: whoever dies
  * between the two has the old log and the store that was in use with it, and lacks but what a store
@@ -27,6 +29,7 @@ static void turn_over(struct node *node, enum err err)
     node_archiving_open(node, &node->options.archive);
     if (node->follows != NULL) node_follows_reopened(node, err);
     node_force_reopened(node, err);
+    node_intake_reopened(node, err);
     clock_defer(node->world.clock, &node->apply);
 }
 
@@ -117,7 +120,7 @@ static void refuse_parked(struct node *node)
         buffer_release(&parked->payload);
         memory_free(parked);
         if (call == NULL) continue;
-        call->reply->ops->error(call->reply, "LOADING tidemark installs an image of its primary");
+        call->reply->ops->error(call->reply, "LOADING tidemark installs what its primary has sent");
         node_call_end(call, CALL_REFUSED);
     }
 }
@@ -164,7 +167,9 @@ static enum err make(struct node *node, const struct site_next *next, struct epo
                                     .history = next->pointer.history,
                                     .stamp = &beginning.stamp};
     beginning.after.history = next->pointer.history;
-    enum err err = image_install(&request, why);
+    enum err err = ERR_OK;
+    if (turn->taken) beginning.stamp = turn->stamp; /* the store is there already */
+    else err = image_install(&request, why);
     memory_free(path);
     struct log_site site = {.directory = next->log, .disk = world->disk, .entropy = world->entropy};
     struct log_options options = node_log_options(node);
@@ -188,7 +193,9 @@ static enum err prepare(struct node *node, struct epoch promised, struct site_ne
 {
     const struct turn *turn = &node->turn;
     struct history history = turn->own ? turn->history : turn->mark.history;
-    enum err err = site_prepare(&node->site, true, history, next, why);
+    enum err err = ERR_OK;
+    if (turn->taken) *next = node_intake_next(node);
+    else err = site_prepare(&node->site, true, history, next, why);
     if (err != ERR_OK) return err;
     next->pointer.cluster = turn->cluster;
     err = make(node, next, promised, why);
@@ -216,6 +223,7 @@ static struct epoch promise_of(const struct node *node)
     struct epoch promised = log_promised(node->log), last = log_last(node->log).epoch;
     if (turn->own) {
         uint64_t above = promised.number > last.number ? promised.number : last.number;
+        if (above < turn->mark.epoch.number) above = turn->mark.epoch.number;
         return (struct epoch){above + 1, node->site.identity.copy};
     }
     const struct history *here = &node->site.pointer.history, *image = &turn->mark.history;
@@ -255,6 +263,8 @@ static void turn_task(struct task *task)
     struct node *node = CONTAINER_OF(task, struct node, turn_task);
     if (node->turn.kind == TURN_NONE) return;
     if (node->phase != NODE_SERVING) { /* the process ends: nothing was begun yet */
+        struct site_next next = node_intake_next(node);
+        site_abandon(&node->site, &next);
         node->turn = (struct turn){0};
         return;
     }

@@ -134,6 +134,25 @@ bool node_is_low(const struct node *node)
            node->machine->ops->is_low(node->machine);
 }
 
+/* A command that may add data says so (FLAG_DENYOOM). */
+bool node_adds_data(struct node *node, struct bytes payload)
+{
+    struct payload_reader reader;
+    if (payload_read(&reader, payload) != ERR_OK) return true;
+    struct watched watched;
+    while (reader.watches > 0) {
+        if (payload_next_watch(&reader, &watched) != ERR_OK) return true;
+    }
+    while (reader.commands > 0) {
+        uint8_t database;
+        const struct command *command;
+        if (payload_next_command(&reader, &database, &command, &node->scratch) != ERR_OK)
+            return true;
+        if ((command->flags & FLAG_DENYOOM) != 0) return true;
+    }
+    return false;
+}
+
 /* While space is short, what was deleted goes to the store at once: only there it frees space. */
 static void free_space(struct node *node)
 {
@@ -218,7 +237,7 @@ static void expire_fired(struct timer *timer)
     struct node *node = CONTAINER_OF(timer, struct node, upkeep.expire);
     if (node->phase != NODE_SERVING) return;
     size_t found = 0;
-    if (node->upkeep.expiry_on && !node->held && node->leads) {
+    if (node->upkeep.expiry_on && !node->held && node->leads && !node_intake_is_on(&node->intake)) {
         buffer_clear(&node->proposals);
         found = node->machine->ops->due(node->machine, node_now(node), NODE_EXPIRE_STEP_KEYS,
                                         &node->proposals);

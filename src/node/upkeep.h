@@ -30,5 +30,6 @@ void node_flush_now(struct node *node);
 void node_flush_advanced(struct node *node); /* the log became more durable */
 void node_stop_step(struct node *node);
 bool node_is_low(const struct node *node); /* for want of space no data are added */
+bool node_adds_data(struct node *node, struct bytes payload); /* any command of it may */
 
 #endif

@@ -286,7 +286,8 @@ static void lead(struct votes *votes)
     hang_up(votes);
     votes->round = ROUND_NONE;
     node_follows_end(node, BYE_STOP);
-    enum err err = site_follow_remove(&node->site, &why);
+    enum err err = ERR_OK; /* whoever leads for a primary of another make goes on following it */
+    if (!node_intake_is_on(&node->intake)) err = site_follow_remove(&node->site, &why);
     if (err == ERR_OK) err = node_lead(node, &why);
     if (err != ERR_OK) votes->why = why;
     steer_over(votes, err);

@@ -110,8 +110,7 @@ static enum finder_outcome take_info(struct finder *finder, struct bytes info)
     }
     if (!has_role) return foreign(finder, "INFO replication names no role");
     if (!has_port) {
-        (void)why_fail(&finder->why, ERR_REFUSED,
-                       "it is a Redis server, and tidemark cannot follow one yet");
+        (void)why_fail(&finder->why, ERR_REFUSED, "it is a Redis server");
         return FINDER_REDIS;
     }
     if (port == 0) {

@@ -366,6 +366,11 @@ const char *orchestrator_event_name(enum orchestrator_event_kind kind)
         [TOLD_PINS_RELEASED] = "pins_released",
         [TOLD_IMAGE_FAILED] = "image_failed",
         [TOLD_ASSIGNMENT_REFUSED] = "assignment_refused",
+        [TOLD_REDIS_FULL_SYNC] = "redis_full_sync",
+        [TOLD_REDIS_INSTALLED] = "redis_installed",
+        [TOLD_REDIS_CONTINUES] = "redis_continues",
+        [TOLD_REDIS_LINK_LOST] = "redis_link_lost",
+        [TOLD_REDIS_STOPPED] = "redis_stopped",
     };
     return kind < ORCHESTRATOR_EVENT_KINDS ? names[kind] : "unknown";
 }

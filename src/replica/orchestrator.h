@@ -43,6 +43,12 @@ enum orchestrator_event_kind {
     TOLD_PINS_RELEASED,      /* nothing is held for that session any more */
     TOLD_IMAGE_FAILED,       /* none could be made, or what was held is damaged */
     TOLD_ASSIGNMENT_REFUSED, /* of a past epoch, or with this copy twice: nothing was changed */
+    /* Of this copy, which follows a Redis server: */
+    TOLD_REDIS_FULL_SYNC, /* all of its keys are being taken */
+    TOLD_REDIS_INSTALLED, /* and are the state now */
+    TOLD_REDIS_CONTINUES, /* its stream goes on where it was */
+    TOLD_REDIS_LINK_LOST,
+    TOLD_REDIS_STOPPED, /* it has said what cannot be done here */
     ORCHESTRATOR_EVENT_KINDS
 };
 

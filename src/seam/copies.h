@@ -83,7 +83,10 @@ struct copies_status {
     uint64_t heard_us;      /* since something was heard */
     struct lsn primary_durable, primary_committed; /* as it said last */
     uint64_t sync_done, sync_bytes;                /* of an image under way; 0, 0: none */
-    struct why why; /* of the last end of the link, or why a promotion waits; "": nothing */
+    bool redis;                                    /* the primary is of another make: */
+    bool syncing;          /* all keys are being taken; sync_bytes 0: how many bytes is not known */
+    uint64_t redis_offset; /* of its stream, that is in the state here; 0: none */
+    struct why why;        /* of the last end of the link, or why a promotion waits; "": nothing */
 };
 
 /* One decision about one copy. */

@@ -17,12 +17,13 @@
 #include "seam/clock.h"
 #include "seam/copies.h"
 #include "seam/feed.h"
+#include "seam/intake.h"
 #include "seam/reply.h"
 #include "seam/verification.h"
 
 struct service {
     const struct service_ops *ops;
-    bool read_only; /* the service's: this copy follows another one, or may not lead yet */
+    bool read_only; /* the service's: this copy follows someone, or may not lead yet */
 };
 
 enum call_kind {
@@ -180,8 +181,9 @@ struct service_ops {
                     struct steer *steer); /* it goes on without the caller */
     void (*await)(struct service *service, struct await *await);
     void (*unawait)(struct service *service, struct await *await); /* not waiting is fine */
-    void (*await_again)(struct service *service);  /* what others() tells may have grown */
-    struct feed *(*feed)(struct service *service); /* the service's */
+    void (*await_again)(struct service *service);      /* what others() tells may have grown */
+    struct feed *(*feed)(struct service *service);     /* the service's */
+    struct intake *(*intake)(struct service *service); /* likewise */
     void (*verify)(struct service *service, struct verification *verification);
     void (*unverify)(struct service *service, struct verification *verification);
 };

@@ -151,8 +151,9 @@ class Cluster:  # pylint: disable=too-many-public-methods
         event = self.draw("events", (
             self.replica_killed, self.replica_frozen, self.links_of_primary_cut, self.link_held,
             self.primary_killed_and_started, self.primary_frozen, self.other_promoted,
-            self.role_handed_over, self.everybody_killed, self.stock_cut, self.stock_frozen,
-            self.stock_ended_and_started, self.stock_goes_back, self.nothing))
+            self.other_promoted_while_behind, self.role_handed_over, self.everybody_killed,
+            self.stock_cut, self.stock_frozen, self.stock_ended_and_started, self.stock_goes_back,
+            self.nothing))
         self.done.append(event.__name__)
         event()
 
@@ -209,6 +210,16 @@ class Cluster:  # pylint: disable=too-many-public-methods
         """The primary is gone, and comes back as a replica by itself."""
         old = self.primary
         old.kill()
+        self.promote(self.an_other())
+        old.start()
+
+    def other_promoted_while_behind(self):
+        """No other copy has what the primary did last: it has answered nothing of that."""
+        old = self.primary
+        self.relays[old.name].hold()
+        time.sleep(patience(0.1) + self.dice.random() * 0.5)
+        old.kill()
+        self.relays[old.name].release()
         self.promote(self.an_other())
         old.start()
 

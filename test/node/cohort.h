@@ -46,6 +46,8 @@ struct copy {
     struct listener redis;
     struct copy_door doors[COHORT_DOORS];
     char host[16], follow[32];
+    bool is_redis;                      /* its Redis port does not say that it is a copy */
+    void (*started)(struct copy *copy); /* in each start; NULL: nothing */
     struct steer steer;
     bool steered; /* `steer` has ended */
     struct copies_status status;
@@ -78,6 +80,7 @@ static inline void door_received(struct stream_owner *owner, struct bytes bytes)
                         "role:%s\r\ntidemark_peer_port:%d\r\ntidemark_copy:%016llx\r\n",
                         node->leads ? "master" : "slave", COHORT_PEER_PORT,
                         (unsigned long long)node->site.identity.copy);
+    if (door->copy->is_redis) size = snprintf(info, sizeof info, "role:master\r\n");
     size = snprintf(text, sizeof text, "$%d\r\n%s\r\n", size, info);
     node->world.net->ops->send(door->stream, bytes_of(text, (size_t)size));
 }
@@ -123,6 +126,7 @@ static inline bool copy_start(struct sim_program *program, struct world *world)
     copy->redis = (struct listener){.accepted = copy_accepted};
     enum err err = world->net->ops->listen(world->net, &copy->redis, address, 0, &bed->why);
     MUST(err == ERR_OK);
+    if (copy->started != NULL) copy->started(copy);
     return true;
 }
 

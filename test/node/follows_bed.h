@@ -127,6 +127,23 @@ void node_stamps_session_over(struct node *node)
     (void)node;
 }
 
+void node_intake_end(struct node *node)
+{
+    (void)node;
+}
+
+void node_intake_step(struct node *node)
+{
+    (void)node;
+}
+
+enum err node_intake_found(struct node *node, const char *address, bool wipe, struct why *why)
+{
+    (void)node;
+    return why_fail(why, ERR_REFUSED, "a Redis server at %s, wipe=%s", address,
+                    wipe ? "yes" : "no");
+}
+
 void node_votes_promote(struct node *node, struct steer *steer)
 {
     MUST(steer == NULL);

@@ -28,6 +28,8 @@ TEST(node_steer, a_failover_gives_the_role_to_a_copy_that_has_all)
         assert_string_equal(copy_read(copy, "GET k"), "$v");
         copy_write(copy, "SET k w");
         UNTIL(cohort, strcmp(copy_read(old, "GET k"), "$w") == 0);
+        cohort_run(cohort, SIM_SECOND);
+        assert_int_equal(old->bed.node->failover.given_until_us, 0); /* it is taken */
         cohort_close(cohort);
     }
 }

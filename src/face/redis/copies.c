@@ -115,6 +115,7 @@ void face_ROLE(struct client *client, const struct args *args)
     reply->ops->integer(reply, copies.primary_port);
     reply->ops->bulk(reply, bytes_text(link_name(&copies)));
     int64_t offset = (int64_t)replicas_offset(client->face, status.applied);
+    if (copies.redis) offset = (int64_t)copies.redis_offset;
     reply->ops->integer(reply, link_is_up(&copies) ? offset : -1);
 }
 
@@ -221,6 +222,10 @@ static void put_link(struct fields *fields, const struct copies_status *copies)
     put_number(fields, "heard-ms", copies->heard_us / 1000);
     put_number(fields, "primary-durable", copies->primary_durable.at);
     put_number(fields, "primary-committed", copies->primary_committed.at);
+    if (copies->redis) {
+        put_text(fields, "primary-kind", "redis");
+        put_number(fields, "redis-offset", copies->redis_offset);
+    }
     put_number(fields, "sync-done-bytes", copies->sync_done);
     put_number(fields, "sync-bytes", copies->sync_bytes);
     put_text(fields, "why", copies->why.text);
@@ -342,7 +347,7 @@ static void describe_link(const struct redis_face *face, const struct copies_sta
                           const struct service_status *status, struct buffer *out)
 {
     bool up = link_is_up(copies);
-    bool syncing = copies->sync_bytes > 0;
+    bool syncing = copies->syncing || copies->sync_bytes > 0;
     buffer_append_format(
         out,
         "role:slave\r\nmaster_host:%s\r\nmaster_port:%u\r\nmaster_link_status:%s\r\n"
@@ -350,16 +355,17 @@ static void describe_link(const struct redis_face *face, const struct copies_sta
         "slave_read_repl_offset:%" PRIu64 "\r\nslave_repl_offset:%" PRIu64 "\r\n",
         copies->primary_host, copies->primary_port, up ? "up" : "down",
         up ? (int64_t)(copies->heard_us / 1000000) : INT64_C(-1), syncing ? 1 : 0,
-        replicas_offset(face, status->appended), replicas_offset(face, status->applied));
+        copies->redis ? copies->redis_offset : replicas_offset(face, status->appended),
+        copies->redis ? copies->redis_offset : replicas_offset(face, status->applied));
     if (syncing) {
         uint64_t done = copies->sync_done, all = copies->sync_bytes;
-        buffer_append_format(out,
-                             "master_sync_total_bytes:%" PRIu64
-                             "\r\nmaster_sync_read_bytes:%" PRIu64
-                             "\r\nmaster_sync_left_bytes:%" PRIu64 "\r\nmaster_sync_perc:%.2f\r\n"
-                             "master_sync_last_io_seconds_ago:%" PRIu64 "\r\n",
-                             all, done, all > done ? all - done : 0,
-                             (double)done * 100 / (double)all, copies->heard_us / 1000000);
+        buffer_append_format(
+            out,
+            "master_sync_total_bytes:%" PRIu64 "\r\nmaster_sync_read_bytes:%" PRIu64
+            "\r\nmaster_sync_left_bytes:%" PRIu64 "\r\nmaster_sync_perc:%.2f\r\n"
+            "master_sync_last_io_seconds_ago:%" PRIu64 "\r\n",
+            all, done, all > done ? all - done : 0, all == 0 ? 0 : (double)done * 100 / (double)all,
+            copies->heard_us / 1000000);
     }
     if (!up) {
         buffer_append_format(out, "master_link_down_since_seconds:%" PRIu64 "\r\n",

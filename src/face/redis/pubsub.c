@@ -318,6 +318,13 @@ void pubsub_deliver(struct redis_face *face)
     buffer_shrink(&pubsub->waiting, REDIS_BUFFER_KEPT_BYTES);
 }
 
+void pubsub_tell(struct redis_face *face, bool sharded, const struct published *published)
+{
+    enum channel_kind kind = sharded ? CHANNEL_SHARD : CHANNEL_PLAIN;
+    pubsub_deliver(face);
+    (void)publish(face->pubsub, kind, published->channel, published->message, true);
+}
+
 static void face_publish(struct client *client, const struct args *args, enum channel_kind kind)
 {
     struct pubsub *pubsub = client->face->pubsub;

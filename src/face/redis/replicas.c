@@ -240,13 +240,20 @@ static void acked(struct psync_host *host)
     wait_look_again(CONTAINER_OF(host, struct redis_face, psync_host));
 }
 
+static void publish(struct psync_host *host, bool sharded, const struct published *published)
+{
+    pubsub_tell(CONTAINER_OF(host, struct redis_face, psync_host), sharded, published);
+}
+
 void replicas_open(struct redis_face *face)
 {
     struct psync_options options = {.clock = face->options.clock,
+                                    .net = face->options.net,
                                     .entropy = face->options.entropy,
                                     .trace = face->options.trace,
                                     .service = face->options.service,
                                     .host = &face->psync_host};
-    face->psync_host = (struct psync_host){.settings = settings, .acked = acked};
+    face->psync_host = (struct psync_host){
+        .settings = settings, .acked = acked, .publish = publish};
     psync_open(&face->psync, &options);
 }

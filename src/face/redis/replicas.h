@@ -37,5 +37,7 @@ size_t replicas_role(const struct redis_face *face, struct reply *reply);
 void replicas_describe(const struct redis_face *face, unsigned at, struct buffer *out);
 void replicas_describe_stream(const struct redis_face *face, struct lsn lsn, struct buffer *out);
 void replicas_describe_syncs(const struct redis_face *face, struct buffer *out);
+/* A message of the primary that is followed, to subscribers here (pubsub.c). */
+void pubsub_tell(struct redis_face *face, bool sharded, const struct published *published);
 
 #endif
