@@ -291,7 +291,7 @@ static void remove_one(struct cluster *cluster, unsigned index)
     char line[60];
     if (cluster->leader == CLUSTER_NOBODY || cluster->leader == index) return;
     if (!cluster->looks[index].looked) return;
-    (void)snprintf(line, sizeof line, "REPL.REMOVE %016" PRIx64, cluster->looks[index].copies.copy);
+    (void)snprintf(line, sizeof line, "REPL.REMOVE %" PRIu64, cluster->looks[index].copies.copy);
     count(cluster, CLUSTER_REMOVE);
     bool ok = cluster_say(cluster, cluster->leader, line) && cluster_said_ok(cluster);
     if (ok) cluster->result->words[CLUSTER_REMOVED]++;

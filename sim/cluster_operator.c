@@ -308,7 +308,7 @@ static void bury(struct cluster *cluster)
             if (cluster->states[k].id == status->id) holders++;
         }
         if (holders > 0 || !status->configured || status->connected) continue;
-        (void)snprintf(line, sizeof line, "REPL.REMOVE %016" PRIx64, status->id);
+        (void)snprintf(line, sizeof line, "REPL.REMOVE %" PRIu64, status->id);
         bool answered = cluster_say(cluster, cluster->leader, line);
         bool buried = answered && cluster_said_ok(cluster);
         if (buried) cluster->result->words[CLUSTER_BURIED]++;
@@ -326,7 +326,7 @@ static void add(struct cluster *cluster)
     for (unsigned i = 0; i < cluster->count && !cluster_failed(cluster); i++) {
         const struct copy_status *status = status_of(cluster, i);
         if (i == cluster->leader || !is_in_sync(status) || status->counts) continue;
-        (void)snprintf(line, sizeof line, "REPL.ADD %016" PRIx64, status->id);
+        (void)snprintf(line, sizeof line, "REPL.ADD %" PRIu64, status->id);
         if (!cluster_say(cluster, cluster->leader, line) || !cluster_said_ok(cluster)) return;
         cluster->result->words[CLUSTER_ADDED]++;
     }
@@ -360,7 +360,7 @@ static void attach(struct cluster *cluster)
             cluster->result->words[CLUSTER_ATTACHED]++;
         const struct copy_status *status = status_of(cluster, i);
         if (status == NULL || !status->needs_rebuild) continue;
-        (void)snprintf(line, sizeof line, "REPL.REBUILD %016" PRIx64, status->id);
+        (void)snprintf(line, sizeof line, "REPL.REBUILD %" PRIu64, status->id);
         (void)cluster_say(cluster, cluster->leader, line);
     }
 }

@@ -125,8 +125,8 @@ static void take_promise(struct follows *follows, const struct session_effect *e
     char plan[RECOVER_TEXT_BYTES];
     recover_format(&follows->follower.plan, plan);
     trace_event(follows->node->world.trace, TRACE_NOTICE, "node", "follow_plan",
-                "shard=keys address=%s copy=%016" PRIx64 " epoch=%" PRIu64 " %s",
-                follows->place.peer, follows->copy, effect->epoch.number, plan);
+                "shard=keys address=%s copy=%" PRIu64 " epoch=%" PRIu64 " %s", follows->place.peer,
+                follows->copy, effect->epoch.number, plan);
     follows->epoch = follows->promise_epoch = effect->epoch;
     follows->promise_key = effect->key;
     follows->promise_waits = follows->promise_busy; /* with one of a session that is over */
@@ -275,7 +275,7 @@ static void take_state(struct follows *follows, enum session_state state)
     follows->streamed = true;
     follows->why = follows->why_traced = (struct why){""};
     trace_event(node->world.trace, TRACE_NOTICE, "node", "follows",
-                "shard=keys address=%s copy=%016" PRIx64 " epoch=%" PRIu64 " last=%" PRIu64,
+                "shard=keys address=%s copy=%" PRIu64 " epoch=%" PRIu64 " last=%" PRIu64,
                 follows->place.peer, follows->copy, follows->epoch.number,
                 follows->follower.last.lsn.at);
     struct image_place place = node_image_place(node);

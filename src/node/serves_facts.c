@@ -70,7 +70,7 @@ static void note_plan(const struct serve *serve, const struct recover_plan *plan
     char text[RECOVER_TEXT_BYTES];
     recover_format(plan, text);
     trace_event(serve->serves->node->world.trace, TRACE_NOTICE, "node", "serve_plan",
-                "copy=%016" PRIx64 " from=%s %s", serve->copy, serve->from, text);
+                "copy=%" PRIu64 " from=%s %s", serve->copy, serve->from, text);
 }
 
 static void send_away(struct serve *serve)

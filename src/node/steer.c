@@ -167,15 +167,15 @@ void node_failover_step(struct node *node)
         if (status.at[i].id == copy && status.at[i].connected) to = &status.at[i];
     }
     if (!node->leads || clock_now_us(node->world.clock) >= node->failover.until_us) {
-        trace_event(node->world.trace, TRACE_WARNING, "node", "failover_given_up",
-                    "copy=%016" PRIx64, copy);
+        trace_event(node->world.trace, TRACE_WARNING, "node", "failover_given_up", "copy=%" PRIu64,
+                    copy);
         failover_over(node, ERR_REFUSED, "the time is over");
         return;
     }
     struct lsn all = log_appended(node->log);
     if (to == NULL || to->durable.at != all.at || node->committed.at != all.at) return;
     failover_over(node, ERR_OK, NULL);
-    trace_event(node->world.trace, TRACE_NOTICE, "node", "failover", "copy=%016" PRIx64, copy);
+    trace_event(node->world.trace, TRACE_NOTICE, "node", "failover", "copy=%" PRIu64, copy);
     node_serves_hand_over(node, copy);
     node_unlead(node, "FAILOVER");
     node_follow_copy(node, copy);

@@ -315,7 +315,7 @@ static void tell_missing(struct votes *votes)
                        votes->promotion.count, needed);
     } else {
         (void)snprintf(text, sizeof text,
-                       "NOPROMISE the promise of copy %016" PRIx64 ", which led last, is missing: "
+                       "NOPROMISE the promise of copy %" PRIu64 ", which led last, is missing: "
                        "FAILOVER there, or PROMOTE FORCE here, which begins a new history",
                        last_primary(node));
     }
@@ -346,7 +346,7 @@ static void round_won(struct votes *votes, const struct promise_answer *best)
     if (promotion_is_ahead(&best->last, &own) && !wrote) {
         char text[sizeof votes->why.text];
         (void)snprintf(text, sizeof text,
-                       "NOPROMISE copy %016" PRIx64 " has more (LSN %" PRIu64 "): promote that one",
+                       "NOPROMISE copy %" PRIu64 " has more (LSN %" PRIu64 "): promote that one",
                        best->copy, best->last.lsn.at);
         fail(votes, text);
     } else if (!votes->promotes && !led) {

@@ -79,20 +79,6 @@ static bool take_field(struct bytes line, const char *name, struct bytes *value)
     return true;
 }
 
-static bool parse_copy(struct bytes text, uint64_t *out)
-{
-    uint64_t copy = 0;
-    if (text.size != 16) return false;
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t byte = text.data[i];
-        if (byte >= '0' && byte <= '9') copy = copy << 4 | (uint64_t)(byte - '0');
-        else if (byte >= 'a' && byte <= 'f') copy = copy << 4 | (uint64_t)(byte - 'a' + 10);
-        else return false;
-    }
-    *out = copy;
-    return true;
-}
-
 static enum finder_outcome take_info(struct finder *finder, struct bytes info)
 {
     struct bytes line, value;
@@ -105,8 +91,9 @@ static enum finder_outcome take_info(struct finder *finder, struct bytes info)
             if (!number_parse_uint64(value, &port) || port > UINT16_MAX)
                 return foreign(finder, "its peer port is no number of a port");
         }
-        if (take_field(line, "tidemark_copy:", &value) && !parse_copy(value, &finder->copy))
-            return foreign(finder, "its copy id is not 16 hexadecimal digits");
+        if (take_field(line, "tidemark_copy:", &value) &&
+            !number_parse_uint64(value, &finder->copy))
+            return foreign(finder, "its copy id is no number");
     }
     if (!has_role) return foreign(finder, "INFO replication names no role");
     if (!has_port) {

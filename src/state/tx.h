@@ -68,7 +68,7 @@ struct tx {
     bool waits;          /* set by a blocking command that found nothing; it then writes no reply */
     bool in_transaction; /* MULTI: blocking commands answer at once instead */
     bool serving; /* a further attempt of a blocked command: a key of a wrong type is passed over */
-    bool streams, follows; /* the stream of effects is on; ENTRY_FOLLOWED: no key ends by time */
+    bool streams, follows;    /* the stream of effects is on; ENTRY_FOLLOWED: no key ends by time */
     struct tx_inside *inside; /* tx.c's */
 };
 

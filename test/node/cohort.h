@@ -77,7 +77,7 @@ static inline void door_received(struct stream_owner *owner, struct bytes bytes)
     char info[128], text[192];
     (void)bytes;
     int size = snprintf(info, sizeof info,
-                        "role:%s\r\ntidemark_peer_port:%d\r\ntidemark_copy:%016llx\r\n",
+                        "role:%s\r\ntidemark_peer_port:%d\r\ntidemark_copy:%llu\r\n",
                         node->leads ? "master" : "slave", COHORT_PEER_PORT,
                         (unsigned long long)node->site.identity.copy);
     if (door->copy->is_redis) size = snprintf(info, sizeof info, "role:master\r\n");

@@ -2,7 +2,7 @@
 /* Looking for the copy to follow. */
 #include "test/node/follows_bed.h"
 
-#define FOUND "role:master\r\ntidemark_peer_port:17379\r\ntidemark_copy:0000000000000001\r\n"
+#define FOUND "role:master\r\ntidemark_peer_port:17379\r\ntidemark_copy:1\r\n"
 
 static void expect_why(struct bed *bed, const char *text)
 {
@@ -120,7 +120,7 @@ TEST(node_follows, a_copy_does_not_follow_itself)
     struct bed *bed = bed_open();
     ask(bed);
     bed_say_info(bed, "role:master\r\ntidemark_peer_port:17379\r\n"
-                      "tidemark_copy:0000000000000002\r\n");
+                      "tidemark_copy:2\r\n");
     assert_int_equal(bed->dials, 1);
     expect_why(bed, "follow itself");
     bed_close(bed);

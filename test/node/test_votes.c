@@ -129,7 +129,7 @@ TEST(node_votes, in_mode_local_only_with_the_promise_of_who_led_last)
     struct cohort *cohort = cohort_whole(3, local);
     struct copy *old = &cohort->copies[0], *copy = &cohort->copies[1];
     char last[17];
-    (void)snprintf(last, sizeof last, "%016llx", (unsigned long long)copy_id(old));
+    (void)snprintf(last, sizeof last, "%llu", (unsigned long long)copy_id(old));
     cohort_kill(cohort, 0);
     promote(copy);
     expect_refused(copy, last);
@@ -149,7 +149,7 @@ TEST(node_votes, a_copy_whose_log_has_more_is_not_overtaken)
     cohort_kill(cohort, 0);
     promote(less);
     char text[32];
-    (void)snprintf(text, sizeof text, "copy %016llx has more", (unsigned long long)copy_id(more));
+    (void)snprintf(text, sizeof text, "copy %llu has more", (unsigned long long)copy_id(more));
     expect_refused(less, text);
     assert_false(copy_leads(less));
     promote(more);

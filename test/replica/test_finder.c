@@ -8,7 +8,7 @@
 #include "test/test.h"
 
 #define TIDEMARK_INFO \
-    "# Replication\r\nrole:master\r\nconnected_slaves:0\r\ntidemark_copy:00000000deadbeef\r\n" \
+    "# Replication\r\nrole:master\r\nconnected_slaves:0\r\ntidemark_copy:3735928559\r\n" \
     "tidemark_peer_port:7379\r\nmaster_repl_offset:12\r\n"
 #define REDIS_INFO "# Replication\r\nrole:master\r\nconnected_slaves:0\r\nmaster_replid:aa\r\n"
 
@@ -172,9 +172,9 @@ TEST(replica_finder, garbage_is_refused_with_its_reason)
     expect_info("role:master\ntidemark_peer_port:65536\n", FINDER_FOREIGN, "no number of a port");
     expect_info("role:master\ntidemark_peer_port:\n", FINDER_FOREIGN, "no number of a port");
     expect_info("role:master\ntidemark_peer_port:-1\n", FINDER_FOREIGN, "no number of a port");
-    expect_info("role:master\ntidemark_copy:xyz\n", FINDER_FOREIGN, "16 hexadecimal");
-    expect_info("role:master\ntidemark_copy:0000000deadbeef\n", FINDER_FOREIGN, "16 hexadecimal");
-    expect_info("role:master\ntidemark_copy:00000000DEADBEEF\n", FINDER_FOREIGN, "16 hexadecimal");
+    expect_info("role:master\ntidemark_copy:xyz\n", FINDER_FOREIGN, "no number");
+    expect_info("role:master\ntidemark_copy:\n", FINDER_FOREIGN, "no number");
+    expect_info("role:master\ntidemark_copy:18446744073709551616\n", FINDER_FOREIGN, "no number");
 }
 
 TEST(replica_finder, a_line_without_an_end_is_bounded)

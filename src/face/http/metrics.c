@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/number.h"
 #include "face/http/internal.h"
 #include "face/http/text.h"
 
@@ -241,8 +242,8 @@ static void write_stamps(const struct http_view *view, struct text *text)
 
 static void begin_copy(struct text *text, const struct copy_status *copy)
 {
-    char id[17];
-    (void)snprintf(id, sizeof id, "%016" PRIx64, copy->id);
+    char id[NUMBER_TEXT_BYTES];
+    (void)snprintf(id, sizeof id, "%" PRIu64, copy->id);
     text_begin(text, "");
     text_label(text, "shard", shard);
     text_label(text, "copy", id);

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "base/number.h"
 #include "face/http/internal.h"
 
 static void put(json_t *object, const char *name, uint64_t value)
@@ -116,8 +117,8 @@ static json_t *images_of(const struct service_images *images)
 
 static void put_id(json_t *object, const char *name, uint64_t id)
 {
-    char text[17];
-    (void)snprintf(text, sizeof text, "%016" PRIx64, id);
+    char text[NUMBER_TEXT_BYTES];
+    (void)snprintf(text, sizeof text, "%" PRIu64, id);
     put_text(object, name, text);
 }
 

@@ -11,7 +11,7 @@
 #include "base/number.h"
 #include "face/redis/internal.h"
 
-enum { EVENTS_SHOWN = 64, ID_TEXT_BYTES = 17 };
+enum { EVENTS_SHOWN = 64, HEX_TEXT_BYTES = 17 };
 
 void face_copies(const struct redis_face *face, struct copies_status *out)
 {
@@ -155,10 +155,18 @@ static void put_number(struct fields *fields, const char *name, uint64_t number)
     fields->reply->ops->integer(fields->reply, number > INT64_MAX ? INT64_MAX : (int64_t)number);
 }
 
-static void put_id(struct fields *fields, const char *name, uint64_t id)
+static void put_hex(struct fields *fields, const char *name, uint64_t number)
 {
-    char text[ID_TEXT_BYTES];
-    (void)snprintf(text, sizeof text, "%016" PRIx64, id);
+    char text[HEX_TEXT_BYTES];
+    (void)snprintf(text, sizeof text, "%016" PRIx64, number);
+    put_text(fields, name, text);
+}
+
+/* As in a mark; text, since one may be larger than a reply's integer. */
+static void put_copy_id(struct fields *fields, const char *name, uint64_t id)
+{
+    char text[NUMBER_TEXT_BYTES];
+    (void)snprintf(text, sizeof text, "%" PRIu64, id);
     put_text(fields, name, text);
 }
 
@@ -190,7 +198,7 @@ static void put_lag(struct fields *fields, const struct copy_status *copy)
 static void put_copy(struct reply *reply, const struct copy_status *copy)
 {
     struct fields fields = fields_open(reply);
-    put_id(&fields, "id", copy->id);
+    put_copy_id(&fields, "id", copy->id);
     put_number(&fields, "incarnation", copy->incarnation);
     put_text(&fields, "peer", copy->peer);
     put_text(&fields, "redis", copy->redis);
@@ -215,7 +223,7 @@ static void put_link(struct fields *fields, const struct copies_status *copies)
 {
     put_text(fields, "primary-host", copies->primary_host);
     put_number(fields, "primary-port", copies->primary_port);
-    put_id(fields, "primary-copy", copies->primary_copy);
+    put_copy_id(fields, "primary-copy", copies->primary_copy);
     put_text(fields, "link", link_name(copies));
     put_text(fields, "link-state", copies->link_state);
     put_number(fields, "link-down-ms", copies->link_down_us / 1000);
@@ -239,8 +247,8 @@ void face_REPL_STATUS(struct client *client, const struct args *args)
     struct reply *reply = client_reply(client);
     struct fields fields = fields_open(reply);
     put_text(&fields, "role", role_name(copies.role));
-    put_id(&fields, "copy", copies.copy);
-    put_id(&fields, "cluster", copies.cluster);
+    put_copy_id(&fields, "copy", copies.copy);
+    put_hex(&fields, "cluster", copies.cluster);
     put_epoch(&fields, copies.epoch);
     put_text(&fields, "mode", copies.all ? "all" : "local");
     put_number(&fields, "min-in-sync", copies.min_in_sync);
@@ -267,7 +275,7 @@ static void put_own_lag(const struct redis_face *face, const struct copies_statu
     face->options.service->ops->status(face->options.service, &status);
     uint64_t durable = copies->primary_durable.at, applied = status.applied.at;
     struct fields fields = fields_open(reply);
-    put_id(&fields, "id", copies->copy);
+    put_copy_id(&fields, "id", copies->copy);
     put_text(&fields, "state", copies->link_state);
     put_number(&fields, "lag-entries", durable > applied ? durable - applied : 0);
     put_number(&fields, "heard-ms", copies->heard_us / 1000);
@@ -286,7 +294,7 @@ void face_REPL_LAG(struct client *client, const struct args *args)
     if (own) put_own_lag(client->face, &copies, reply);
     for (unsigned i = 0; i < copies.count; i++) {
         struct fields fields = fields_open(reply);
-        put_id(&fields, "id", copies.at[i].id);
+        put_copy_id(&fields, "id", copies.at[i].id);
         put_text(&fields, "state", copies.at[i].state);
         put_lag(&fields, &copies.at[i]);
         put_number(&fields, "heard-ms", copies.at[i].contact_us / 1000);
@@ -302,8 +310,8 @@ static void put_event(struct reply *reply, const struct copy_event *event)
     put_number(&fields, "number", event->number);
     put_number(&fields, "at-us", event->at_us);
     put_text(&fields, "what", event->what);
-    put_id(&fields, "copy", event->copy);
-    put_id(&fields, "session", event->session);
+    put_copy_id(&fields, "copy", event->copy);
+    put_hex(&fields, "session", event->session);
     put_epoch(&fields, event->epoch);
     put_text(&fields, "state", event->state);
     put_text(&fields, "rule", event->rule);
@@ -405,7 +413,7 @@ void copies_describe(const struct redis_face *face, const struct service_status 
                          copies.failing_over ? "waiting-for-sync" : "no-failover");
     bool leads = copies.role == COPIES_LEADS;
     replicas_describe_stream(face, leads ? status->durable : status->applied, out);
-    buffer_append_format(out, "tidemark_peer_port:%u\r\ntidemark_copy:%016" PRIx64 "\r\n",
+    buffer_append_format(out, "tidemark_peer_port:%u\r\ntidemark_copy:%" PRIu64 "\r\n",
                          copies.peer_port, copies.copy);
 }
 
@@ -414,7 +422,7 @@ void copies_describe_own(const struct redis_face *face, struct buffer *out)
     struct copies_status copies;
     face_copies(face, &copies);
     buffer_append_format(out,
-                         "copy:%016" PRIx64 "\r\ncopy_role:%s\r\nmin_in_sync:%u\r\n"
+                         "copy:%" PRIu64 "\r\ncopy_role:%s\r\nmin_in_sync:%u\r\n"
                          "copies:%u\r\ncopies_counting:%u\r\ncopies_in_sync:%u\r\n"
                          "copies_may_write:%d\r\ncopies_damaged_frames:%" PRIu64 "\r\n",
                          copies.copy, role_name(copies.role), copies.min_in_sync, copies.count,

@@ -202,19 +202,9 @@ void face_FAILOVER(struct client *client, const struct args *args)
 
 static bool take_copy(struct client *client, struct bytes word, uint64_t *copy)
 {
-    enum { DIGITS_MAX = 16 };
-    bool good = word.size > 0 && word.size <= DIGITS_MAX;
-    *copy = 0;
-    for (size_t i = 0; i < word.size && good; i++) {
-        uint8_t byte = word.data[i], low = byte | 0x20;
-        good = (byte >= '0' && byte <= '9') || (low >= 'a' && low <= 'f');
-        *copy = *copy << 4 | (uint64_t)(byte <= '9' ? byte - '0' : low - 'a' + 10);
-    }
-    if (!good || *copy == 0) {
-        answer_error(client, "ERR the id of a copy is a number of 16 hexadecimal digits");
-        return false;
-    }
-    return true;
+    if (number_parse_uint64(word, copy) && *copy != 0) return true;
+    answer_error(client, "ERR the id of a copy is a number, as REPL.STATUS shows it");
+    return false;
 }
 
 static void steer_copy(struct client *client, enum steer_kind kind, struct bytes id)

@@ -175,7 +175,7 @@ TEST(face_redis_copies, info_replication_has_redis_fields_on_both_sides)
                   "slave0:ip=10.0.0.1,port=7380,state=online,offset=8,lag=2\r\n"
                   "master_failover_state:no-failover\r\nmaster_replid:");
     expect_has(a, "\r\nmaster_repl_offset:11\r\n");
-    expect_has(a, "\r\ntidemark_peer_port:17379\r\ntidemark_copy:0000000000000011\r\n");
+    expect_has(a, "\r\ntidemark_peer_port:17379\r\ntidemark_copy:17\r\n");
     expect_has_not(a, "slave1");
     buffer_clear(&a->out);
     follow(h);
@@ -208,7 +208,7 @@ TEST(face_redis_copies, info_tidemark_says_what_part_this_copy_has)
     struct stream *a = harness_connect(h);
     one_copy(h);
     harness_send(h, a, "INFO tidemark\r\n");
-    expect_has(a, "copy:0000000000000011\r\ncopy_role:primary\r\nmin_in_sync:1\r\ncopies:2\r\n"
+    expect_has(a, "copy:17\r\ncopy_role:primary\r\nmin_in_sync:1\r\ncopies:2\r\n"
                   "copies_counting:1\r\ncopies_in_sync:1\r\ncopies_may_write:0\r\n"
                   "copies_damaged_frames:0\r\n");
     harness_close(h);
@@ -220,8 +220,8 @@ TEST(face_redis_copies, repl_status_describes_each_copy)
     struct stream *a = harness_connect(h);
     one_copy(h);
     harness_send(h, a, "REPL.STATUS\r\n");
-    expect_has(a, "$4\r\nrole\r\n$7\r\nprimary\r\n$4\r\ncopy\r\n$16\r\n0000000000000011\r\n");
-    expect_has(a, "$6\r\ncopies\r\n*2\r\n*40\r\n$2\r\nid\r\n$16\r\n0000000000000abc\r\n");
+    expect_has(a, "$4\r\nrole\r\n$7\r\nprimary\r\n$4\r\ncopy\r\n$2\r\n17\r\n");
+    expect_has(a, "$6\r\ncopies\r\n*2\r\n*40\r\n$2\r\nid\r\n$4\r\n2748\r\n");
     expect_has(a, "$5\r\nstate\r\n$7\r\nin_sync\r\n");
     expect_has(a, "$7\r\ndurable\r\n:9\r\n$7\r\napplied\r\n:8\r\n");
     expect_has(a, "$11\r\nlag-entries\r\n:3\r\n$9\r\nlag-bytes\r\n:100\r\n$6\r\nlag-ms\r\n:20\r\n");
@@ -235,12 +235,12 @@ TEST(face_redis_copies, repl_status_describes_each_copy)
     expect_has(a, "$12\r\nprimary-host\r\n$8\r\n10.0.0.9\r\n$12\r\nprimary-port\r\n:7379\r\n");
     buffer_clear(&a->out);
     ask(h, a, "REPL.LAG\r\n",
-        "*3\r\n%4\r\n$2\r\nid\r\n$16\r\n0000000000000011\r\n$5\r\nstate\r\n$7\r\nin_sync\r\n"
+        "*3\r\n%4\r\n$2\r\nid\r\n$2\r\n17\r\n$5\r\nstate\r\n$7\r\nin_sync\r\n"
         "$11\r\nlag-entries\r\n:5\r\n$8\r\nheard-ms\r\n:3000\r\n"
-        "%6\r\n$2\r\nid\r\n$16\r\n0000000000000abc\r\n$5\r\nstate\r\n$7\r\nin_sync\r\n"
+        "%6\r\n$2\r\nid\r\n$4\r\n2748\r\n$5\r\nstate\r\n$7\r\nin_sync\r\n"
         "$11\r\nlag-entries\r\n:3\r\n$9\r\nlag-bytes\r\n:100\r\n$6\r\nlag-ms\r\n:20\r\n"
         "$8\r\nheard-ms\r\n:2500\r\n"
-        "%6\r\n$2\r\nid\r\n$16\r\n0000000000000def\r\n$5\r\nstate\r\n$12\r\ndisconnected\r\n"
+        "%6\r\n$2\r\nid\r\n$4\r\n3567\r\n$5\r\nstate\r\n$12\r\ndisconnected\r\n"
         "$11\r\nlag-entries\r\n:0\r\n$9\r\nlag-bytes\r\n:0\r\n$6\r\nlag-ms\r\n:0\r\n"
         "$8\r\nheard-ms\r\n:0\r\n");
     harness_close(h);
