@@ -152,6 +152,11 @@ void log_forget(struct log *log, struct lsn lsn)
     log_check(log);
 }
 
+uint64_t log_kept_bytes(const struct log *log)
+{
+    return log->memory.bytes;
+}
+
 struct lsn log_appended(const struct log *log)
 {
     return (struct lsn){log->chain.next.at - 1};

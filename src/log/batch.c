@@ -100,6 +100,8 @@ void log_batch_end(struct log_memory *memory, struct log_batch *batch)
     struct log_chunk *chunk = batch->chunk;
     MUST(memory->chunk == chunk && batch->at == chunk->data + chunk->used);
     chunk->used += log_padded(batch->used);
+    memory->bytes += log_padded(batch->used);
+    batch->ended = true;
     MUST(chunk->used <= chunk->size);
 }
 
@@ -108,6 +110,7 @@ void log_batch_release(struct log_memory *memory, struct log_batch *batch)
     struct log_chunk *chunk = batch->chunk;
     MUST(chunk->batches > 0);
     chunk->batches--;
+    if (batch->ended) memory->bytes -= log_padded(batch->used);
     bool stays = chunk == memory->chunk && chunk->size == LOG_CHUNK_BYTES;
     if (chunk->batches == 0 && !stays) {
         if (chunk == memory->chunk) memory->chunk = NULL;

@@ -26,6 +26,7 @@ struct log_batch {
     uint8_t *at;         /* the header, then the entries */
     uint64_t used, room; /* bytes, header included */
     uint32_t count;
+    bool ended;              /* it takes no more entries */
     bool rolls;              /* the first batch of a new segment */
     uint64_t segment_bytes;  /* of that segment, when it is one of a size of its own; else 0 */
     struct log_chain before; /* next = the first LSN */
@@ -46,6 +47,7 @@ struct log_memory {
     struct log_chunk *chunk;   /* in which batches begin now; may be NULL */
     struct list free_chunks, free_batches;
     size_t free_chunk_count;
+    uint64_t bytes; /* of batches that are queued or kept */
     struct log_place *ring;
     uint64_t ring_size; /* a power of two */
 };

@@ -131,8 +131,8 @@ void log_note_committed(struct log *log, struct lsn committed);
 void log_note_idle(struct log *log);
 /* The entry at `lsn`, if it is in memory still. Borrowed until log_forget covers it. */
 bool log_entry(const struct log *log, struct lsn lsn, struct entry *entry);
-/* The owner has applied everything through `lsn`; its memory may be used again. */
-void log_forget(struct log *log, struct lsn lsn);
+void log_forget(struct log *log, struct lsn lsn); /* all through it is applied: memory is free */
+uint64_t log_kept_bytes(const struct log *log); /* about: of what is not forgotten, or written */
 
 struct log_pin {     /* caller-owned */
     struct lsn from; /* this and later entries are not trimmed */

@@ -11,8 +11,8 @@
  * A result carries the key of who asked, and each session has an endpoint of its own: what comes
  * late is not taken for another's. */
 #include <inttypes.h>
-#include <stdio.h>
 
+#include "base/host.h"
 #include "node/follows_parts.h"
 #include "node/internal.h"
 
@@ -55,10 +55,8 @@ static struct bytes put_address(const struct node *node, unsigned port,
                                 char out[COPY_ADDRESS_BYTES])
 {
     const char *host = node->copies.announced_host;
-    if (host == NULL) host = "";
-    bool six = strchr(host, ':') != NULL && host[0] != '[';
-    (void)snprintf(out, COPY_ADDRESS_BYTES, six ? "[%s]:%u" : "%s:%u", host, port);
-    if (port == 0) out[0] = '\0';
+    out[0] = '\0';
+    if (port != 0) (void)host_format(host == NULL ? "" : host, port, out, COPY_ADDRESS_BYTES);
     return bytes_text(out);
 }
 
@@ -369,9 +367,15 @@ static void step(struct peer *peer, const struct session_event *event, struct se
     if (follower->watermarks.copy_count > 0) follows->watermarks = follower->watermarks;
 }
 
-static void drained(struct peer *peer)
+/* Nothing more is taken while much waits to be applied that could be: it stands in memory. What
+ * waits for the primary's word does not count, for that word may be what is left unread. */
+static bool is_full(struct peer *peer)
 {
-    (void)peer;
+    const struct follows *follows = follows_of(peer);
+    const struct node *node = follows->node;
+    if (!is_open(node) || log_kept_bytes(node->log) <= follows->ahead_bytes) return false;
+    struct lsn may_apply = lsn_min(node->committed, log_durable(node->log));
+    return lsn_before(node->machine->ops->applied(node->machine).lsn, may_apply);
 }
 
 /* --- Its end --- */
@@ -484,7 +488,12 @@ void follows_session_init(struct follows *follows)
 
 struct stream_owner *follows_session_open(struct follows *follows, struct stream *stream)
 {
-    static const struct peer_ops ops = {step, take_effect, next_result, tell_log, drained, ended};
+    static const struct peer_ops ops = {.step = step,
+                                        .effect = take_effect,
+                                        .result = next_result,
+                                        .log = tell_log,
+                                        .ended = ended,
+                                        .full = is_full};
     struct node *node = follows->node;
     const char *secret = node->copies.secret;
     follows->phase = FOLLOWS_SESSION;

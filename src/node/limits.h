@@ -72,6 +72,8 @@ enum {
     NODE_SESSION_WINDOW_ENTRIES = 65536,
     NODE_SESSION_IMAGE_WINDOW_BYTES = 32 << 20, /* the far end syncs an image in large pieces */
     NODE_SESSION_BATCH_BYTES = 256 << 10,
+    /* So much of the log may wait in memory to be applied before a replica takes more. */
+    NODE_FOLLOW_AHEAD_BYTES = 32 << 20,
     /* Feature level that is spoken. */
     NODE_SESSION_LEVEL = 1,
     /* Connections of copies at a time, and entries in a batch that is read for one. */

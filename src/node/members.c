@@ -8,8 +8,8 @@
 #include "node/members.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
+#include "base/host.h"
 #include "node/internal.h"
 
 void node_members_note(struct node *node, struct bytes payload)
@@ -83,10 +83,7 @@ static void own_address(const struct node *node, unsigned port, char out[COPY_AD
     const char *host = node->copies.announced_host;
     if (host[0] == '\0') host = node->seen_host;
     out[0] = '\0';
-    if (host[0] == '\0' || port == 0) return;
-    bool v6 = strchr(host, ':') != NULL;
-    int size = snprintf(out, COPY_ADDRESS_BYTES, v6 ? "[%s]:%u" : "%s:%u", host, port);
-    if (size < 0 || size >= COPY_ADDRESS_BYTES) out[0] = '\0';
+    if (host[0] != '\0' && port != 0) (void)host_format(host, port, out, COPY_ADDRESS_BYTES);
 }
 
 /* This copy is named first where the log names none. */
@@ -171,7 +168,7 @@ void node_members_commit(struct node *node)
     node_members_step(node);
 }
 
-bool node_members_may_write(const struct node *node, const char **error)
+bool node_members_may_write(struct node *node, const char **error)
 {
     *error = "READONLY This copy gives its role to another one (FAILOVER).";
     if (node->failover.copy != 0) return false;
@@ -180,6 +177,8 @@ bool node_members_may_write(const struct node *node, const char **error)
     if (node->membership.proposes || !progress_may_write(&node->progress)) return false;
     *error = "NOREPLICAS Not enough of the copies that count are in reach for a write in mode all: "
              "see REPL.STATUS";
+    if (!node->membership.out_of_reach) return true;
+    (void)node_reach_look(node); /* who counts may be another one since the last look */
     return !node->membership.out_of_reach;
 }
 

@@ -61,7 +61,7 @@ void node_members_step(struct node *node); /* goes on with steps; now and then *
 /* STEER_ADD, STEER_REMOVE, STEER_RULE. */
 void node_members_steer(struct node *node, struct steer *steer);
 /* NULL: writes may be admitted; else why not, as an error reply in *text. */
-bool node_members_may_write(const struct node *node, const char **error);
+bool node_members_may_write(struct node *node, const char **error);
 /* The rule in force, as told to others. */
 void node_members_watermarks(const struct node *node, struct message_watermarks *out);
 

@@ -74,6 +74,11 @@ static void step_received(struct peer *peer)
     peer->taken = peer->received.size - rest.size;
 }
 
+static bool is_full(struct peer *peer)
+{
+    return peer->ops->full != NULL && peer->ops->full(peer);
+}
+
 /* What waits is told one by one. False: nothing waits. */
 static bool step_next(struct peer *peer)
 {
@@ -83,7 +88,7 @@ static bool step_next(struct peer *peer)
         step(peer, &(struct session_event){.kind = EVENT_STOP, .reason = peer->stop_reason});
     else if (peer->ops->result != NULL && peer->ops->result(peer, &result)) step(peer, &result);
     else if (peer->log_due && peer_unsent(peer) <= NODE_PEER_UNSENT_BYTES) step_log(peer);
-    else if (peer->taken < peer->received.size) step_received(peer);
+    else if (peer->taken < peer->received.size && !is_full(peer)) step_received(peer);
     else if (peer->tick_due) {
         peer->tick_due = false;
         step(peer, &(struct session_event){.kind = EVENT_TICK});

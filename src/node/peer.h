@@ -32,6 +32,9 @@ struct peer_ops {
     /* The session is over, the stream is closed, nothing is held: the owner may free the peer. Not
      * from inside a call into it. */
     void (*ended)(struct peer *peer);
+    /* What was received is to be left for now: the other side has to wait. peer_log(), or
+     * peer_wake(), when that may have changed. */
+    bool (*full)(struct peer *peer);
 };
 
 struct peer {

@@ -236,7 +236,12 @@ static void ended(struct peer *peer)
 
 struct serve *serve_open(struct serves *serves, struct stream *stream)
 {
-    static const struct peer_ops ops = {step, carry_out, result, tell_log, drained, ended};
+    static const struct peer_ops ops = {.step = step,
+                                        .effect = carry_out,
+                                        .result = result,
+                                        .log = tell_log,
+                                        .drained = drained,
+                                        .ended = ended};
     struct node *node = serves->node;
     struct serve *serve = memory_zeroed(1, sizeof *serve);
     const char *secret = node->copies.secret;

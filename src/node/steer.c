@@ -2,8 +2,8 @@
 #include "node/steer.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
+#include "base/host.h"
 #include "base/memory.h"
 #include "node/internal.h"
 
@@ -35,10 +35,7 @@ void node_follow_copy(struct node *node, uint64_t copy)
 static void follow(struct node *node, struct steer *steer)
 {
     struct site_follow follow = {.wipe = true};
-    int size = snprintf(follow.address, sizeof follow.address,
-                        strchr(steer->host, ':') != NULL ? "[%s]:%u" : "%s:%u", steer->host,
-                        steer->port);
-    if (size < 0 || (size_t)size >= sizeof follow.address) {
+    if (!host_format(steer->host, steer->port, follow.address, sizeof follow.address)) {
         steer_end(steer, ERR_CONFIG, "the host's name is too long");
         return;
     }
@@ -112,9 +109,7 @@ static void failover_begin(struct node *node, struct steer *steer)
     struct copies_status status;
     char redis[COPY_ADDRESS_BYTES] = "";
     node_copies(&node->service, &status);
-    if (steer->port != 0)
-        (void)snprintf(redis, sizeof redis, strchr(steer->host, ':') ? "[%s]:%u" : "%s:%u",
-                       steer->host, steer->port);
+    if (steer->port != 0) (void)host_format(steer->host, steer->port, redis, sizeof redis);
     const struct copy_status *to = choose(&status, redis);
     if (!node->leads || node_intake_is_on(&node->intake)) {
         steer_end(steer, ERR_REFUSED, "FAILOVER is for the copy that leads");

@@ -25,6 +25,7 @@ struct bed {
     struct machine machine;
     struct log_listener listener;
     uint64_t applied;
+    bool stalls; /* nothing is applied */
     /* What the shard was asked for. */
     unsigned facts, begins, ends, promotes, appends;
     uint64_t committed;
@@ -99,7 +100,9 @@ enum err node_follow_append(struct node *node, struct message_entries entries,
 void node_follow_commit(struct node *node, struct lsn lsn)
 {
     struct bed *bed = bed_of(node);
-    bed->committed = bed->applied = lsn.at;
+    bed->committed = lsn.at;
+    node->committed = lsn;
+    if (!bed->stalls) bed->applied = lsn.at;
     node_follows_advanced(node);
 }
 

@@ -20,7 +20,7 @@ struct seat {
     struct stream *stream;
     char told[TOLD_BYTES];
     unsigned size, drained, ended, results, endless;
-    bool inside;
+    bool inside, full;
     size_t out_at_effect;
     uint8_t nonce[MESSAGE_NONCE_BYTES];
 };
@@ -114,8 +114,13 @@ static void seat_ended(struct peer *peer)
     memset(peer, 0xee, sizeof *peer); /* the owner may free it */
 }
 
-static const struct peer_ops seat_ops = {seat_step, seat_effect,  seat_result,
-                                         seat_log,  seat_drained, seat_ended};
+static bool seat_full(struct peer *peer)
+{
+    return seat_of(peer)->full;
+}
+
+static const struct peer_ops seat_ops = {seat_step,    seat_effect, seat_result, seat_log,
+                                         seat_drained, seat_ended,  seat_full};
 
 static struct stream_owner *seat_accepted(struct listener *listener, struct stream *stream)
 {
@@ -203,6 +208,26 @@ TEST(node_peer, a_stop_comes_before_everything_else)
     seat_turn(&seat);
     assert_string_equal(seat.told, "OS");
     assert_int_equal(seat.ended, 1);
+    seat_close(&seat);
+}
+
+TEST(node_peer, what_comes_while_it_is_full_is_left_until_it_is_not)
+{
+    struct seat seat;
+    seat_open(&seat);
+    seat_turn(&seat);
+    seat.full = true;
+    seat_get(&seat, "ab");
+    peer_tick(&seat.peer);
+    seat_turn(&seat);
+    assert_string_equal(seat.told, "OT");
+    peer_log(&seat.peer);
+    seat_turn(&seat);
+    assert_string_equal(seat.told, "OTL");
+    seat.full = false;
+    peer_log(&seat.peer);
+    seat_turn(&seat);
+    assert_string_equal(seat.told, "OTLLab");
     seat_close(&seat);
 }
 
