@@ -59,15 +59,8 @@ static void draw_copy(struct cluster *cluster, unsigned index)
     copy->told = &cluster->result->told;
     if (index > 0) (void)snprintf(copy->follow, sizeof copy->follow, "n1 %u", SIBLING_PORT);
     bool fast = one_in(cluster, 2);
-    *sim_disk_profile(disk_of(cluster, index)) = (struct sim_disk_profile){
-        .read_us_min = 20,
-        .read_us_max = 200,
-        .write_us_min = fast ? 5 : 20,
-        .write_us_max = fast ? 20 : 200,
-        .sync_us_min = fast ? 20 : 200,
-        .sync_us_max = fast ? 200 : 3000,
-        .tail = 1 + cluster_below(cluster, 10),
-    };
+    *sim_disk_profile(disk_of(cluster, index)) = sim_disk_like(fast,
+                                                               1 + cluster_below(cluster, 10));
     *sim_stores_profile(sim_node_stores(copy->node)) = (struct sim_stores_profile){
         .cached_per_million = one_in(cluster, 2) ? 200000 : 950000,
         .evicted_per_million = 1000,

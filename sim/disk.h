@@ -38,6 +38,7 @@ struct sim_disk *sim_disk_open(struct sim_node *node, uint64_t capacity);
 void sim_disk_close(struct sim_disk *disk);
 struct disk *sim_disk_seam(struct sim_disk *disk);
 struct sim_disk_profile *sim_disk_profile(struct sim_disk *disk); /* to be set by the harness */
+struct sim_disk_profile sim_disk_like(bool fast, uint64_t tail);  /* a good drive, or a slow one */
 
 /* A rule for operations 1 << enum disk_op. The id is for sim_disk_unfault. */
 uint64_t sim_disk_fault(struct sim_disk *disk, const struct sim_fault *fault);

@@ -53,15 +53,7 @@ static void draw_settings(struct storm *storm, struct server_settings *out)
 static void draw_disk(struct storm *storm)
 {
     bool fast = one_in(storm, 2);
-    *sim_disk_profile(disk_of(storm)) = (struct sim_disk_profile){
-        .read_us_min = 20,
-        .read_us_max = 200,
-        .write_us_min = fast ? 5 : 20,
-        .write_us_max = fast ? 20 : 200,
-        .sync_us_min = fast ? 20 : 200,
-        .sync_us_max = fast ? 200 : 3000,
-        .tail = 1 + storm_below(storm, 10),
-    };
+    *sim_disk_profile(disk_of(storm)) = sim_disk_like(fast, 1 + storm_below(storm, 10));
     uint32_t cached = storm->on[FAULT_COLD_STORE] ? 200000 : 950000;
     *sim_stores_profile(stores_of(storm)) = (struct sim_stores_profile){
         .cached_per_million = cached,

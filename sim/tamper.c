@@ -13,6 +13,19 @@ struct disk *sim_disk_seam(struct sim_disk *disk)
     return &disk->base;
 }
 
+struct sim_disk_profile sim_disk_like(bool fast, uint64_t tail)
+{
+    return (struct sim_disk_profile){
+        .read_us_min = 20,
+        .read_us_max = 200,
+        .write_us_min = fast ? 5 : 20,
+        .write_us_max = fast ? 20 : 200,
+        .sync_us_min = fast ? 20 : 200,
+        .sync_us_max = fast ? 200 : 3000,
+        .tail = tail,
+    };
+}
+
 struct sim_disk_profile *sim_disk_profile(struct sim_disk *disk)
 {
     return &disk->profile;

@@ -28,13 +28,12 @@ static struct group group_of_log(const struct node *node)
     return group;
 }
 
-/* NULL: of that copy nothing is known. */
-static struct heard *find(struct membership *membership, uint64_t copy)
+/* Its place in membership->heard; HEARD_MAX: of that copy nothing is known. */
+static size_t place_of(const struct membership *membership, uint64_t copy)
 {
-    for (size_t i = 0; i < HEARD_MAX; i++) {
-        if (membership->heard[i].copy == copy) return &membership->heard[i];
-    }
-    return NULL;
+    size_t place = 0;
+    while (place < HEARD_MAX && membership->heard[place].copy != copy) place++;
+    return place;
 }
 
 static bool is_in(const struct group *group, uint64_t copy)
@@ -61,22 +60,20 @@ static void hear(struct node *node, const struct group *group)
     struct membership *membership = &node->membership;
     for (unsigned i = 0; i < group->others; i++) {
         uint64_t us = node_serves_heard_us(node, group->ids[i]);
-        struct heard *heard = find(membership, group->ids[i]);
-        if (heard == NULL) {
-            heard = find(membership, 0);
-            MUST(heard != NULL); /* there is one for each that can be in a group */
-            *heard = (struct heard){group->ids[i], clock_now_us(node->world.clock)};
-        }
+        size_t place = place_of(membership, group->ids[i]);
+        bool is_new = place == HEARD_MAX;
+        if (is_new) place = place_of(membership, 0);
+        MUST(place < HEARD_MAX); /* there is one for each that can be in a group */
+        struct heard *heard = &membership->heard[place];
+        if (is_new) *heard = (struct heard){group->ids[i], clock_now_us(node->world.clock)};
         if (us > heard->us) heard->us = us;
     }
 }
 
 static uint64_t heard_us(const struct membership *membership, uint64_t copy)
 {
-    for (size_t i = 0; i < HEARD_MAX; i++) {
-        if (membership->heard[i].copy == copy) return membership->heard[i].us;
-    }
-    return 0;
+    size_t place = place_of(membership, copy);
+    return place == HEARD_MAX ? 0 : membership->heard[place].us;
 }
 
 /* So many of the others can take the role away, if they want to. Since when there are so many that

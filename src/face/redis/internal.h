@@ -96,14 +96,15 @@ void pubsub_describe(const struct redis_face *face, struct buffer *out); /* line
 /* clients.c */
 void face_unpause(struct redis_face *face); /* the end of CLIENT PAUSE */
 
-/* later.c: commands that answer later. None of them inside EXEC. */
-/* Holds the client and calls `step` after each `pause_us` until that says true. A NULL step:
- * whoever holds it answers. `until_us` is for step to read. */
+/* later.c: commands that answer later, none inside EXEC. Holds the client and calls `step` after
+ * each `pause_us` until it says true; NULL: whoever holds it answers. `until_us` is the step's. */
 void later_begin(struct client *client, bool (*step)(struct client *client), uint64_t pause_us,
                  uint64_t until_us);
-struct reply *later_reply(struct client *client); /* where it answers; later_done() follows */
-void later_done(struct client *client);           /* the client goes on */
-void later_end(struct client *client);            /* stops what waits; nothing is fine */
+struct reply *later_reply(struct client *client);  /* where it answers; later_done() follows */
+void later_done(struct client *client);            /* the client goes on */
+struct reply *later_or_now(struct client *client); /* the same, if it may end in its command */
+void later_or_now_done(struct client *client);
+void later_end(struct client *client); /* stops what waits; nothing is fine */
 
 /* steers.c */
 void steer_forget(struct client *client); /* what was asked for goes on; nothing is fine */

@@ -39,6 +39,21 @@ void later_done(struct client *client)
     client_unhold(client, HOLD_LATER);
 }
 
+static bool is_held(const struct client *client)
+{
+    return (client->holds & HOLD_LATER) != 0;
+}
+
+struct reply *later_or_now(struct client *client)
+{
+    return is_held(client) ? later_reply(client) : client_reply(client);
+}
+
+void later_or_now_done(struct client *client)
+{
+    if (is_held(client)) later_done(client);
+}
+
 void later_end(struct client *client)
 {
     clock_timer_stop(client->face->options.clock, &client->later.timer);

@@ -32,11 +32,10 @@ static void steered(struct steer *steer)
 {
     struct steering *steering = CONTAINER_OF(steer, struct steering, steer);
     struct client *client = steering->client;
-    bool held = (client->holds & HOLD_LATER) != 0;
     client->steering = NULL;
-    answer_steer(steer, held ? later_reply(client) : client_reply(client));
+    answer_steer(steer, later_or_now(client));
     memory_free(steering);
-    if (held) later_done(client);
+    later_or_now_done(client);
 }
 
 static void ask(struct client *client, const struct steer *wanted)

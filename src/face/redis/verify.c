@@ -89,11 +89,10 @@ static void verified(struct verification *verification)
 {
     struct verifying *verifying = CONTAINER_OF(verification, struct verifying, verification);
     struct client *client = verifying->client;
-    bool held = (client->holds & HOLD_LATER) != 0;
     client->verifying = NULL;
-    answer_verification(verification, held ? later_reply(client) : client_reply(client));
+    answer_verification(verification, later_or_now(client));
     memory_free(verifying);
-    if (held) later_done(client);
+    later_or_now_done(client);
 }
 
 static void ask(struct client *client, const struct verification *wanted)

@@ -62,12 +62,11 @@ void wait_look_again(const struct redis_face *face)
 static void wait_end(struct waiting *waiting)
 {
     struct client *client = waiting->client;
-    bool held = (client->holds & HOLD_LATER) != 0;
     client->waiting = NULL;
     client->face->waiting--;
-    answer_wait(waiting, held ? later_reply(client) : client_reply(client));
+    answer_wait(waiting, later_or_now(client));
     memory_free(waiting);
-    if (held) later_done(client);
+    later_or_now_done(client);
 }
 
 static void awaited(struct await *await)
