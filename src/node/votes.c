@@ -418,6 +418,7 @@ void node_votes_ask(struct node *node)
 void node_votes_promote(struct node *node, struct steer *steer)
 {
     struct votes *votes = votes_of(node);
+    if (votes->steer != NULL && steer == NULL) return; /* it is what somebody asked for already */
     if (votes->steer != NULL) {
         steer->err = why_fail(&steer->why, ERR_EXISTS, "a promotion is under way");
         steer->done(steer);

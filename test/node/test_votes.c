@@ -431,6 +431,27 @@ TEST(node_votes, a_promise_to_another_ends_a_candidacy)
     cohort_close(cohort);
 }
 
+static void hand_over_to(struct copy *copy)
+{
+    node_votes_promote(copy->bed.node, NULL);
+}
+
+TEST(node_votes, a_role_that_is_handed_over_while_somebody_asks_for_it_is_taken_once)
+{
+    struct cohort *cohort = cohort_whole(3, all_two);
+    struct copy *copy = &cohort->copies[1];
+    cohort_kill(cohort, 0);
+    sim_paths_cut(copy->bed.sim, cohort->copies[2].bed.sim, SIM_BOTH_WAYS);
+    copy_steer(copy, STEER_PROMOTE);
+    copy_do(copy, hand_over_to);
+    assert_false(copy->steered);
+    sim_paths_heal_all(cohort->world);
+    UNTIL(cohort, copy->steered);
+    assert_int_equal(copy->steer.err, ERR_OK);
+    assert_true(copy_leads(copy));
+    cohort_close(cohort);
+}
+
 /* It leads in the epoch that it has promised, and in no other. */
 static bool leads_as_promised(const struct copy *copy)
 {
