@@ -111,16 +111,13 @@ static void clock_defer_of_sim(struct clock *base, struct task *task)
     MUST(task->run != NULL);
     if (task->queued) return;
     MUST(sim_node_is_inside(clock->node)); /* else no turn would run it */
-    task->queued = true;
-    list_append(&clock->tasks, &task->node);
+    task_queue_add(&clock->tasks, task);
 }
 
 static void clock_cancel_of_sim(struct clock *base, struct task *task)
 {
     (void)base;
-    if (!task->queued) return;
-    task->queued = false;
-    list_remove(&task->node);
+    task_queue_remove(task);
 }
 
 static const struct clock_ops clock_ops_of_sim = {
@@ -169,7 +166,7 @@ void sim_clock_boot(struct sim_clock *clock, uint64_t boot_us)
 void sim_clock_forget(struct sim_clock *clock)
 {
     list_init(&clock->timers);
-    list_init(&clock->tasks);
+    task_queue_init(&clock->tasks);
     sim_world_cancel(clock->world, &clock->timer_event);
 }
 
@@ -188,21 +185,22 @@ void sim_clock_drift(struct sim_clock *clock, int64_t ppm)
 
 bool sim_clock_run_task(struct sim_clock *clock)
 {
-    struct list *node = list_first(&clock->tasks);
-    if (node == NULL) return false;
-    struct task *task = CONTAINER_OF(node, struct task, node);
-    task->queued = false;
-    list_remove(&task->node);
+    struct task *task = task_queue_take(&clock->tasks);
+    if (task == NULL) return false;
     struct sim_heap *before = sim_heap_enter(sim_node_heap(clock->node));
     task->run(task);
     (void)sim_heap_enter(before);
     return true;
 }
 
-size_t sim_clock_left(const struct sim_clock *clock)
+static size_t count_of(const struct list *list)
 {
     size_t count = 0;
-    for (struct list *at = clock->timers.next; at != &clock->timers; at = at->next) count++;
-    for (struct list *at = clock->tasks.next; at != &clock->tasks; at = at->next) count++;
+    for (struct list *at = list->next; at != list; at = at->next) count++;
     return count;
+}
+
+size_t sim_clock_left(const struct sim_clock *clock)
+{
+    return count_of(&clock->timers) + count_of(&clock->tasks.tasks) + count_of(&clock->tasks.late);
 }

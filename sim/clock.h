@@ -13,8 +13,8 @@ struct sim_clock {
     struct clock base;
     struct sim_world *world;
     struct sim_node *node;
-    struct list timers; /* by due_us, then order; in the node's memory */
-    struct list tasks;  /* in the order of their deferral; in the node's memory */
+    struct list timers;      /* by due_us, then order; in the node's memory */
+    struct task_queue tasks; /* in the node's memory */
     uint64_t timer_order;
     struct sim_event timer_event; /* for the first timer */
     uint64_t world_us, boot_us;   /* a moment in both times; later ones follow by drift_ppm */

@@ -186,7 +186,7 @@ void log_timers_init(struct log *log)
 {
     log->sync_timer = (struct timer){.fired = sync_timer_fired};
     log->space_timer = (struct timer){.fired = space_timer_fired};
-    log->push_task = (struct task){.run = push_run};
+    log->push_task = (struct task){.run = push_run, .late = true};
     log->failed_task = (struct task){.run = failed_run};
 }
 

@@ -68,8 +68,10 @@ struct node {
     struct list order;
     uint64_t order_count;
     struct lsn committed;
-    struct task push;   /* end of the turn: hand the forming batch to the log */
-    struct task apply;  /* later in the turn: apply what is committed */
+    /* Late: the forming batch to the log, whose write may hold up the loop. Others have it by then,
+     * so that their disks write while this one does, and what is answered is on its way. */
+    struct task push;
+    struct task apply;  /* what is committed; a replica's is late, behind its ack */
     struct timer again; /* in the next turn: go on with a long row of entries */
     bool applying;
     bool stalled; /* the head of the order waits for stall_warm */

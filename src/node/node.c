@@ -35,7 +35,6 @@ static void push_turn(struct task *task)
     node->clock_read = false;
     if (node->phase == NODE_FAILED) return;
     log_push(node->log);
-    node_serves_advanced(node); /* their disks write while this one does */
     if (PLANTED(ACK_BEFORE_SYNC)) {
         node->committed = log_appended(node->log);
         node_run(node);
@@ -95,8 +94,8 @@ static struct node *node_make(const struct world *world, const struct node_optio
     node->listener = listener;
     node->phase = NODE_OPENING;
     node->log_listener = (struct log_listener){node_log_advanced, node_log_failed};
-    node->push.run = push_turn;
-    node->apply.run = apply_turn;
+    node->push = (struct task){.run = push_turn, .late = true};
+    node->apply = (struct task){.run = apply_turn, .late = true};
     node->again.fired = apply_again;
     node->tell.run = tell_listener;
     node->upkeep.replay_entry_ns = NODE_REPLAY_ENTRY_NS;

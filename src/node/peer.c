@@ -13,9 +13,19 @@ static void wake(struct peer *peer)
     if (peer->stream != NULL && !peer->again.armed) clock_defer(peer->world->clock, &peer->turn);
 }
 
+/* What the steps of a turn have to say goes in one piece, that the other side wakes up once. */
+static void send_out(struct peer *peer)
+{
+    if (peer->out.size == 0) return;
+    peer->world->peers->ops->send(peer->stream, buffer_bytes(&peer->out));
+    buffer_clear(&peer->out);
+    buffer_shrink(&peer->out, NODE_SESSION_BATCH_BYTES * 2);
+}
+
 static void close_stream(struct peer *peer, bool flush)
 {
     if (peer->stream == NULL) return;
+    if (flush) send_out(peer);
     peer->world->peers->ops->close(peer->stream, flush);
     peer->stream = NULL;
 }
@@ -27,6 +37,8 @@ void peer_drop(struct peer *peer)
     close_stream(peer, false);
     buffer_release(&peer->received);
     buffer_init(&peer->received);
+    buffer_release(&peer->out);
+    buffer_init(&peer->out);
     session_effects_release(&peer->effects);
     session_effects_init(&peer->effects);
 }
@@ -40,8 +52,8 @@ static void step(struct peer *peer, struct session_event *event)
     event->now_us = peer->now_us;
     peer->ops->step(peer, event, &peer->effects);
     struct session_effects *effects = &peer->effects;
-    if (effects->send.size > 0)
-        peer->world->peers->ops->send(peer->stream, buffer_bytes(&effects->send));
+    buffer_append(&peer->out, buffer_bytes(&effects->send));
+    if (peer->out.size >= NODE_SESSION_BATCH_BYTES) send_out(peer);
     for (unsigned i = 0; i < effects->count; i++) {
         if (effects->at[i].kind == EFFECT_CLOSE) peer->over = true;
         else if (peer->ops->effect != NULL) peer->ops->effect(peer, &effects->at[i]);
@@ -119,6 +131,7 @@ static void turn(struct task *task)
         peer->ops->ended(peer); /* which may free it */
         return;
     }
+    send_out(peer);
     tidy(peer);
     if (steps < NODE_PEER_STEPS) return;
     clock_cancel(peer->world->clock, &peer->turn);
@@ -174,6 +187,7 @@ void peer_open(struct peer *peer, const struct peer_ops *ops, const struct world
                           .turn.run = turn,
                           .again.fired = go_on};
     buffer_init(&peer->received);
+    buffer_init(&peer->out);
     session_effects_init(&peer->effects);
     wake(peer);
 }
@@ -215,5 +229,6 @@ void peer_bye(struct peer *peer, enum bye_reason reason)
 
 size_t peer_unsent(const struct peer *peer)
 {
-    return peer->stream == NULL ? 0 : peer->world->peers->ops->unsent(peer->stream);
+    if (peer->stream == NULL) return 0;
+    return peer->out.size + peer->world->peers->ops->unsent(peer->stream);
 }

@@ -20,7 +20,7 @@ struct peer_ops {
     /* One step of the session. */
     void (*step)(struct peer *peer, const struct session_event *event, struct session_effects *out);
     /* Carries out one effect of the step before, but EFFECT_CLOSE, which the peer sees to itself.
-     * What was to be sent has been. What the effect points to lives until the return. */
+     * What the effect points to lives until the return. */
     void (*effect)(struct peer *peer, const struct session_effect *effect);
     /* The next result that waits to be told, its `key` included; false: there is none. What it
      * points to lives until result() or ended() is called next. */
@@ -43,7 +43,8 @@ struct peer {
     const struct world *world;
     struct stream *stream; /* NULL: closed */
     struct buffer received;
-    size_t taken; /* of the received */
+    size_t taken;      /* of the received */
+    struct buffer out; /* of the steps of this turn */
     struct session_effects effects;
     struct task turn;
     struct timer again; /* in the next turn: there was too much for one */

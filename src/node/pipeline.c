@@ -101,6 +101,7 @@ bool node_append(struct node *node, struct call *call, struct bytes payload)
     order_add(node, call);
     node->upkeep.last_append_us = node->boot_us;
     clock_defer(node->world.clock, &node->push);
+    node_serves_advanced(node);
     return true;
 }
 

@@ -93,7 +93,7 @@ enum err node_follow_append(struct node *node, struct message_entries entries,
         node_order_entry(node, entry.lsn);
         node_wait_named(node, entry.payload);
     }
-    log_push(node->log);
+    clock_defer(node->world.clock, &node->push);
     node_serves_advanced(node);
     return err;
 }
@@ -101,7 +101,9 @@ enum err node_follow_append(struct node *node, struct message_entries entries,
 void node_follow_commit(struct node *node, struct lsn lsn)
 {
     if (node->leads || node->turn.kind != TURN_NONE || node->phase == NODE_FAILED) return;
-    node_commit(node, lsn);
+    node->committed = lsn_max(node->committed, lsn);
+    log_note_committed(node->log, node->committed);
+    clock_defer(node->world.clock, &node->apply);
 }
 
 /* --- Roles --- */
@@ -109,6 +111,7 @@ void node_follow_commit(struct node *node, struct lsn lsn)
 static void set_leads(struct node *node, bool leads)
 {
     node->leads = leads;
+    node->apply.late = !leads;
     node->service.read_only = !leads || node_intake_is_on(&node->intake);
 }
 

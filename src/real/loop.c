@@ -155,27 +155,18 @@ static void loop_on_time(uv_poll_t *poll, int status, int events)
 
 static void loop_defer(struct clock *clock, struct task *task)
 {
-    if (task->queued) return;
-    task->queued = true;
-    list_append(&loop_of(clock)->deferred, &task->node);
+    task_queue_add(&loop_of(clock)->deferred, task);
 }
 
 static void loop_cancel(struct clock *clock, struct task *task)
 {
     (void)clock;
-    if (!task->queued) return;
-    task->queued = false;
-    list_remove(&task->node);
+    task_queue_remove(task);
 }
 
 static void loop_drain(struct loop *loop)
 {
-    for (struct list *node; (node = list_first(&loop->deferred)) != NULL;) {
-        struct task *task = CONTAINER_OF(node, struct task, node);
-        list_remove(node);
-        task->queued = false;
-        task->run(task);
-    }
+    for (struct task *task; (task = task_queue_take(&loop->deferred)) != NULL;) task->run(task);
 }
 
 static void loop_before_poll(uv_prepare_t *prepare)
@@ -228,7 +219,7 @@ enum err loop_init(struct loop *loop, struct why *why)
 {
     memset(loop, 0, sizeof(*loop));
     loop->clock.ops = &loop_clock_ops;
-    list_init(&loop->deferred);
+    task_queue_init(&loop->deferred);
     list_init(&loop->mail.ready);
     list_init(&loop->mail.delivering);
     loop->timer_descriptor = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);

@@ -36,7 +36,7 @@ struct loop {
     struct timer_entry *heap; /* by due_us, then order; timer->order holds the index */
     size_t timers, timers_capacity;
     uint64_t orders; /* given so far */
-    struct list deferred;
+    struct task_queue deferred;
     struct mail mail;
 };
 

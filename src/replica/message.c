@@ -320,6 +320,18 @@ void watermarks_put(struct buffer *out, const struct message_watermarks *message
     }
 }
 
+bool watermarks_are_news(const struct message_watermarks *a, const struct message_watermarks *b)
+{
+    if (a->committed.at != b->committed.at || a->floor.at != b->floor.at) return true;
+    if (a->mode != b->mode || a->min_in_sync != b->min_in_sync) return true;
+    if (a->copy_count != b->copy_count) return true;
+    for (unsigned i = 0; i < a->copy_count; i++) {
+        if (a->copies[i].id != b->copies[i].id || a->copies[i].counts != b->copies[i].counts)
+            return true;
+    }
+    return false;
+}
+
 enum err watermarks_take(struct bytes payload, struct message_watermarks *message)
 {
     struct cursor cursor = {payload, false};

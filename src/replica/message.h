@@ -127,6 +127,8 @@ void ack_put(struct buffer *out, const struct message_ack *message);
 MUST_USE enum err ack_take(struct bytes payload, struct message_ack *message);
 void watermarks_put(struct buffer *out, const struct message_watermarks *message);
 MUST_USE enum err watermarks_take(struct bytes payload, struct message_watermarks *message);
+/* Whether they differ in what a replica acts on; `durable` alone is told with the next that do. */
+bool watermarks_are_news(const struct message_watermarks *a, const struct message_watermarks *b);
 void image_put(struct buffer *out, const struct message_image *message); /* offer and done */
 MUST_USE enum err image_take(struct bytes payload, struct message_image *message);
 void chunk_put(struct buffer *out, const struct message_chunk *message);

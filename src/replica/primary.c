@@ -225,6 +225,28 @@ static void send_batch(struct primary *primary, const struct entry *entries, siz
     primary->sent.epoch = last->epoch;
 }
 
+static bool is_sending(const struct primary *primary)
+{
+    return primary->phase == PRIMARY_CATCH_UP || primary->phase == PRIMARY_TAIL ||
+           primary->phase == PRIMARY_STREAM;
+}
+
+static void send_watermarks(struct primary *primary)
+{
+    if (primary->told || !is_sending(primary)) return;
+    size_t begin = link_begin(&primary->link);
+    watermarks_put(&primary->link.out->send, &primary->watermarks);
+    link_send(&primary->link, begin, FRAME_WATERMARKS);
+    primary->told = true;
+}
+
+/* A replica commits what it has acked: while an ack is on its way they wait for that, or go behind
+ * the next entries, and wake nobody up for themselves. */
+static void tell_watermarks(struct primary *primary)
+{
+    if (primary->flight_count == 0 && !primary->reading) send_watermarks(primary);
+}
+
 static void take_entries(struct primary *primary, const struct session_event *event)
 {
     if (!primary->reading) return;
@@ -244,44 +266,17 @@ static void take_entries(struct primary *primary, const struct session_event *ev
         send_batch(primary, event->entries + from, to - from);
         from = to;
     }
+    send_watermarks(primary);
     want_entries(primary);
-}
-
-static bool is_sending(const struct primary *primary)
-{
-    return primary->phase == PRIMARY_CATCH_UP || primary->phase == PRIMARY_TAIL ||
-           primary->phase == PRIMARY_STREAM;
-}
-
-static void tell_watermarks(struct primary *primary)
-{
-    if (primary->told || !is_sending(primary)) return;
-    size_t begin = link_begin(&primary->link);
-    watermarks_put(&primary->link.out->send, &primary->watermarks);
-    link_send(&primary->link, begin, FRAME_WATERMARKS);
-    primary->told = true;
-}
-
-/* What a replica acts on: `durable` alone is told with the next change of these. */
-static bool is_news(const struct message_watermarks *a, const struct message_watermarks *b)
-{
-    if (a->committed.at != b->committed.at || a->floor.at != b->floor.at) return true;
-    if (a->mode != b->mode || a->min_in_sync != b->min_in_sync) return true;
-    if (a->copy_count != b->copy_count) return true;
-    for (unsigned i = 0; i < a->copy_count; i++) {
-        if (a->copies[i].id != b->copies[i].id || a->copies[i].counts != b->copies[i].counts)
-            return true;
-    }
-    return false;
 }
 
 static void take_log(struct primary *primary, const struct session_event *event)
 {
     MUST(!lsn_before(event->appended, primary->appended));
     primary->appended = event->appended;
-    if (is_news(&primary->watermarks, event->watermarks)) primary->told = false;
+    if (watermarks_are_news(&primary->watermarks, event->watermarks)) primary->told = false;
     primary->watermarks = *event->watermarks;
-    want_entries(primary); /* entries first: the replica can commit only what it has */
+    want_entries(primary);
     tell_watermarks(primary);
 }
 
@@ -499,6 +494,7 @@ static void tick(struct primary *primary)
         refill(primary);
         want_image(primary);
     }
+    send_watermarks(primary);
     watch_progress(primary);
 }
 

@@ -138,7 +138,7 @@ enum { SESSION_EFFECTS_MAX = 8 };
 
 /* Of one step, which clears it first. Caller-owned. */
 struct session_effects {
-    struct buffer send; /* before anything else is done */
+    struct buffer send;
     unsigned count;
     struct session_effect at[SESSION_EFFECTS_MAX];
 };

@@ -26,7 +26,8 @@ struct memory_disk {
     uint64_t keep_max; /* bytes kept of each file */
     uint64_t drawn, us;
     struct disk_file files[MEMORY_FILES];
-    struct list submitted, tasks;
+    struct list submitted;
+    struct task_queue tasks;
 };
 
 static inline struct disk_file *memory_find(struct memory_disk *disk, const char *path)

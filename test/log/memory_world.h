@@ -39,15 +39,13 @@ static inline void memory_timer_stop(struct clock *clock, struct timer *timer)
 static inline void memory_defer(struct clock *clock, struct task *task)
 {
     struct memory_disk *disk = CONTAINER_OF(clock, struct memory_disk, clock);
-    if (!task->queued) list_append(&disk->tasks, &task->node);
-    task->queued = true;
+    task_queue_add(&disk->tasks, task);
 }
 
 static inline void memory_cancel(struct clock *clock, struct task *task)
 {
     (void)clock;
-    if (task->queued) list_remove(&task->node);
-    task->queued = false;
+    task_queue_remove(task);
 }
 
 static inline void memory_fill(struct entropy *entropy, void *out, size_t size)
@@ -66,11 +64,8 @@ static inline bool memory_turn(struct memory_disk *disk)
         struct disk_request *request = CONTAINER_OF(node, struct disk_request, node);
         request->done(request);
     }
-    for (struct list *node; (node = list_first(&disk->tasks)) != NULL; any = true) {
-        struct task *task = CONTAINER_OF(node, struct task, node);
-        memory_cancel(&disk->clock, task);
+    for (struct task *task; (task = task_queue_take(&disk->tasks)) != NULL; any = true)
         task->run(task);
-    }
     return any;
 }
 
@@ -87,7 +82,7 @@ static inline void memory_disk_init(struct memory_disk *disk, uint64_t keep_max)
     disk->entropy.ops = &entropy_ops;
     disk->keep_max = keep_max;
     list_init(&disk->submitted);
-    list_init(&disk->tasks);
+    task_queue_init(&disk->tasks);
 }
 
 /* Of a log on it. */
@@ -106,7 +101,7 @@ static inline void memory_disk_clear(struct memory_disk *disk)
     }
     disk->drawn = disk->us = 0;
     list_init(&disk->submitted);
-    list_init(&disk->tasks);
+    task_queue_init(&disk->tasks);
 }
 
 static inline void memory_disk_release(struct memory_disk *disk)

@@ -231,13 +231,15 @@ TEST(node_peer, what_comes_while_it_is_full_is_left_until_it_is_not)
     seat_close(&seat);
 }
 
-TEST(node_peer, sends_before_effects_are_carried_out)
+TEST(node_peer, what_the_steps_of_a_turn_send_goes_in_one_piece_at_its_end)
 {
     struct seat seat;
     seat_open(&seat);
-    seat_get(&seat, "s");
+    seat_get(&seat, "sss");
     seat_turn(&seat);
-    assert_int_equal(seat.out_at_effect, 1);
+    assert_int_equal(seat.out_at_effect, 0);
+    assert_int_equal(seat.stream->out.size, 3);
+    assert_int_equal(seat.stream->sends, 1);
     seat_close(&seat);
 }
 

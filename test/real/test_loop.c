@@ -214,6 +214,25 @@ TEST(real_loop, deferred_tasks_run_in_order_until_there_are_none_before_the_loop
     real_world_close(test.real);
 }
 
+TEST(real_loop, a_late_task_runs_when_no_other_is_left)
+{
+    struct loop_test test;
+    begin(&test);
+    struct clock *clock = test.world.clock;
+    struct letter a = letter_of(&test, 'a'), b = letter_of(&test, 'b'), c = letter_of(&test, 'c'),
+                  l = letter_of(&test, 'l'), m = letter_of(&test, 'm');
+    l.task.late = m.task.late = true;
+    a.defers = &b;
+    l.defers = &c; /* before the next late one */
+    m.stops = true;
+    clock_defer(clock, &l.task);
+    clock_defer(clock, &m.task);
+    clock_defer(clock, &a.task);
+    real_world_run(test.real);
+    assert_string_equal(test.log, "ablcm");
+    real_world_close(test.real);
+}
+
 TEST(real_loop, the_turn_of_a_stop_is_finished_and_the_loop_can_run_again)
 {
     struct loop_test test;

@@ -12,7 +12,8 @@ struct fake_clock {
     struct clock base;
     uint64_t us; /* since the test began; the wall stands at FAKE_WALL_MS then */
     uint64_t order;
-    struct list timers, tasks;
+    struct list timers;
+    struct task_queue tasks;
 };
 
 #define FAKE_WALL_MS 1700000000123ULL
@@ -48,16 +49,13 @@ static void fake_timer_start(struct clock *clock, struct timer *timer, uint64_t 
 static void fake_defer(struct clock *clock, struct task *task)
 {
     struct fake_clock *fake = CONTAINER_OF(clock, struct fake_clock, base);
-    if (task->queued) return;
-    task->queued = true;
-    list_append(&fake->tasks, &task->node);
+    task_queue_add(&fake->tasks, task);
 }
 
 static void fake_cancel(struct clock *clock, struct task *task)
 {
     (void)clock;
-    if (task->queued) list_remove(&task->node);
-    task->queued = false;
+    task_queue_remove(task);
 }
 
 static void TEST_UNUSED fake_clock_init(struct fake_clock *fake)
@@ -70,19 +68,13 @@ static void TEST_UNUSED fake_clock_init(struct fake_clock *fake)
                                          .cancel = fake_cancel};
     *fake = (struct fake_clock){.base.ops = &ops, .us = 1000000};
     list_init(&fake->timers);
-    list_init(&fake->tasks);
+    task_queue_init(&fake->tasks);
 }
 
 /* The end of a turn: every deferred task. */
 static void fake_clock_turn(struct fake_clock *fake)
 {
-    struct list *first;
-    while ((first = list_first(&fake->tasks)) != NULL) {
-        struct task *task = CONTAINER_OF(first, struct task, node);
-        list_remove(first);
-        task->queued = false;
-        task->run(task);
-    }
+    for (struct task *task; (task = task_queue_take(&fake->tasks)) != NULL;) task->run(task);
 }
 
 static struct timer *fake_clock_first(const struct fake_clock *fake)

@@ -18,7 +18,7 @@ struct stream {
     size_t window;              /* how much more it takes */
     bool closed, flushed, paused, elsewhere;
     bool gone; /* the peer's end stands behind what a pause keeps unread */
-    unsigned number;
+    unsigned number, sends;
 };
 
 struct fake_net {
@@ -57,6 +57,7 @@ static void fake_stream_move(struct stream *stream)
 
 static void fake_send(struct stream *stream, struct bytes bytes)
 {
+    stream->sends++;
     MUST(!stream->closed);
     buffer_append(&stream->waiting, bytes);
     fake_stream_move(stream);
