@@ -70,9 +70,8 @@ static void check_new(struct canon *canon, const struct entry *entry)
         return;
     }
     const struct fact *last = &canon->facts[canon->count - 1];
-    if (entry->stamp.bits <= last->stamp.bits) {
+    if (entry->stamp.bits <= last->stamp.bits)
         sim_world_fail(canon->world, "history: the stamp goes back at LSN %" PRIu64, at);
-    }
     int step = epoch_compare(last->epoch, entry->epoch);
     if (opens && (step >= 0 || last->epoch.number >= entry->epoch.number)) {
         sim_world_fail(canon->world, "history: LSN %" PRIu64 " opens an epoch that is not higher",
@@ -306,9 +305,10 @@ static void recording_warm(struct machine *machine, struct machine_warm *warm)
     inner_of(machine)->ops->warm(inner_of(machine), warm);
 }
 
-static void recording_expect(struct machine *machine, const struct entry *entry)
+static bool recording_look_ahead(struct machine *machine, const struct entry *entries, size_t count,
+                                 struct machine_warm *warm)
 {
-    inner_of(machine)->ops->expect(inner_of(machine), entry);
+    return inner_of(machine)->ops->look_ahead(inner_of(machine), entries, count, warm);
 }
 
 static uint64_t recording_unflushed(const struct machine *machine)
@@ -433,7 +433,7 @@ static const struct machine_ops recording_ops = {
     .followed = recording_followed,
     .apply = recording_apply,
     .foresee = recording_foresee,
-    .expect = recording_expect,
+    .look_ahead = recording_look_ahead,
     .query = recording_query,
     .warm = recording_warm,
     .unflushed_bytes = recording_unflushed,

@@ -62,7 +62,13 @@ static void range_give(const struct sim_store *store, struct store_warm *warm,
 {
     struct sim_tree *tree = warm->view != NULL ? warm->view->tree : store->held->tree;
     struct sim_item *item = sim_tree_at_or_after(tree, range->from);
-    MUST(range->to.size > 0 && !range->backward);
+    MUST(!range->backward);
+    if (range->to.size == 0) {
+        if (item == NULL || !bytes_equal(sim_item_key(item), range->from)) return;
+        SIM_CALL_NODE(store->stores->node,
+                      warm->found(warm, sim_item_key(item), sim_item_value(item)));
+        return;
+    }
     for (uint64_t bytes = 0; item != NULL && bytes < range->bytes_max;) {
         struct bytes key = sim_item_key(item), value = sim_item_value(item);
         if (bytes_compare(key, range->to) >= 0) return;

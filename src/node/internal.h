@@ -18,6 +18,7 @@
 #include "node/pipeline.h"
 #include "node/points.h"
 #include "node/reach.h"
+#include "node/replay.h"
 #include "node/serves.h"
 #include "node/shard.h"
 #include "node/stamps.h"
@@ -77,6 +78,7 @@ struct node {
     bool stalled; /* the head of the order waits for stall_warm */
     bool held;    /* too much is unflushed: no apply until the flush is done */
     struct machine_warm stall_warm;
+    struct ahead ahead;
     struct list parked;
     uint64_t parked_count;
     struct histogram commit_us;       /* of entries, from append to applied */

@@ -47,9 +47,10 @@ enum {
     /* Entries that a replay shows the machine at once. */
     NODE_REPLAY_WINDOW_ENTRIES = 16384,
     NODE_REPLAY_WINDOW_BYTES = 4 << 20,
-    /* Entries, and bytes of them, whose records are fetched with the one that is waited for. */
-    NODE_EXPECT_ENTRIES = 256,
-    NODE_EXPECT_BYTES = 1 << 20,
+    /* Entries, and bytes of them, whose records are read ahead at once, and how far ahead. */
+    NODE_AHEAD_ENTRIES = 512,
+    NODE_AHEAD_BYTES = 2 << 20,
+    NODE_AHEAD_MOST = 4096,
 
     /* Sessions. Steps of one in a turn; what may wait of its bytes before its stream is paused; and
        above so much unsent it is told no more of the log. */

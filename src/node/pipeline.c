@@ -378,10 +378,11 @@ static void stall_fetched(struct machine_warm *warm)
 
 static void stall(struct node *node, struct call *call)
 {
-    if (call->attempt++ == 0) node_expect(node, call);
+    call->attempt++;
     node->stalled = true;
     node->stall_warm = (struct machine_warm){.done = stall_fetched};
     node->machine->ops->warm(node->machine, &node->stall_warm);
+    node_look_ahead_from(node, call->lsn);
 }
 
 /* A read or local call whose turn it is. Its clock is that of its admission, between the stamps of
@@ -511,6 +512,7 @@ void node_run(struct node *node)
     }
     node->applying = false;
     if (node->phase == NODE_FAILED) return;
+    node_look_ahead(node);
     log_forget(node->log, node->machine->ops->applied(node->machine).lsn);
     become_ready(node);
     node_sessions_advanced(node);

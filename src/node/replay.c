@@ -125,18 +125,50 @@ enum err node_replay(struct node *node, struct lsn from, struct lsn to, struct w
     return err;
 }
 
-void node_expect(struct node *node, const struct call *call)
+/* --- While it serves --- */
+
+static void looked_ahead(struct machine_warm *warm)
 {
-    struct machine *machine = node->machine;
-    struct list *at = call->node.next;
+    struct node *node = CONTAINER_OF(warm, struct node, ahead.warm);
+    node->ahead.busy = false; /* what could not be read says so when it is asked for */
+    node_look_ahead(node);
+}
+
+static size_t gather(const struct node *node, struct lsn from, struct entry *entries)
+{
+    struct lsn applied = node->machine->ops->applied(node->machine).lsn;
+    size_t count = 0;
     uint64_t bytes = 0;
-    for (unsigned i = 0; i < NODE_EXPECT_ENTRIES && bytes < NODE_EXPECT_BYTES; i++) {
-        struct entry entry;
-        if (at == &node->order) return;
-        const struct call *next = CONTAINER_OF(at, struct call, node);
-        at = at->next;
-        if (next->lsn.at == 0 || !log_entry(node->log, next->lsn, &entry)) continue;
-        machine->ops->expect(machine, &entry);
-        bytes += entry.payload.size;
+    while (count < NODE_AHEAD_ENTRIES && bytes < NODE_AHEAD_BYTES &&
+           from.at + count <= applied.at + NODE_AHEAD_MOST &&
+           log_entry(node->log, (struct lsn){from.at + count}, &entries[count])) {
+        bytes += entries[count].payload.size;
+        count++;
     }
+    return count;
+}
+
+void node_look_ahead_from(struct node *node, struct lsn lsn)
+{
+    node->ahead.on = true;
+    node->ahead.through = lsn_max(node->ahead.through, lsn);
+    node_look_ahead(node);
+}
+
+void node_look_ahead(struct node *node)
+{
+    struct ahead *ahead = &node->ahead;
+    struct machine *machine = node->machine;
+    if (!ahead->on || ahead->busy) return;
+    struct lsn from = lsn_next(lsn_max(ahead->through, machine->ops->applied(machine).lsn));
+    if (lsn_before(log_appended(node->log), from)) return;
+    struct entry *entries = memory_zeroed(NODE_AHEAD_ENTRIES, sizeof *entries);
+    size_t count = gather(node, from, entries);
+    if (count > 0) {
+        ahead->through = entries[count - 1].lsn;
+        ahead->warm = (struct machine_warm){.done = looked_ahead};
+        ahead->busy = machine->ops->look_ahead(machine, entries, count, &ahead->warm);
+        ahead->on = ahead->busy; /* nothing was missing: until something is */
+    }
+    memory_free(entries);
 }

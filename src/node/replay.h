@@ -8,8 +8,8 @@
 #include "base/err.h"
 #include "base/mark.h"
 #include "base/must.h"
+#include "seam/machine.h"
 
-struct call;
 struct node;
 
 /* Applies the entries of the log from `from` through `to`; none if `to` is before. Blocks. */
@@ -24,8 +24,16 @@ uint64_t node_replay_record_ns(uint64_t assumed, uint64_t took_us, uint64_t entr
  * make it worse. */
 uint64_t node_replay_entry_ns(uint64_t before, uint64_t took_us, uint64_t entries);
 
-/* While it serves: `call` is at the head of the order and waits for a record. What the entries
- * behind it need is to be fetched with it. */
-void node_expect(struct node *node, const struct call *call);
+/* While it serves: from a record that was missed on, what the next entries ask for is read before
+ * they are applied, as long as something is missing. */
+struct ahead {
+    bool on, busy;
+    struct lsn through; /* shown to the machine */
+    struct machine_warm warm;
+};
+
+/* The entry there, or what stands before the next one, waits for a record. */
+void node_look_ahead_from(struct node *node, struct lsn lsn);
+void node_look_ahead(struct node *node); /* entries were appended or applied; nothing is fine */
 
 #endif

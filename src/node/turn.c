@@ -144,6 +144,7 @@ static void close_shard(struct node *node)
     refuse_parked(node);
     node_order_cut(node, (struct lsn){0});
     node->images.wanted = node->stalled = node->held = false;
+    node->ahead = (struct ahead){0};
     node->upkeep.flushing = node->upkeep.flush_wanted = false;
     node->upkeep.store_low = false;
 }

@@ -93,9 +93,9 @@ void engine_hold_reserve(struct engine *engine); /* as far as there is room */
 MUST_USE enum err engine_resume_compactions(struct engine *engine, struct why *why);
 /* Reads many keys, on all cores (engine_fetch.c). Blocks. */
 void engine_fetch(const struct engine *engine, struct store_fetch *fetch);
-/* Reads a range of the warm into the cache, or for its found(), as `options` sees it
- * (engine_run.c). Blocks. On failure warm->why says why. */
-enum err engine_warm(const struct engine *engine, const rocksdb_readoptions_t *options,
-                     struct store_warm *warm, const struct store_range *range);
+/* Reads the ranges of the warm into the cache, or for its found(), as `options` sees them, and sets
+ * its err and why (engine_run.c). Blocks. */
+void engine_warm(const struct engine *engine, const rocksdb_readoptions_t *options,
+                 struct store_warm *warm);
 
 #endif

@@ -176,14 +176,12 @@ static void store_warm_work(struct worker *worker, struct list *item)
     struct store_real *store = CONTAINER_OF(worker, struct store_real, warmer);
     struct store_warm *warm = CONTAINER_OF(item, struct store_warm, node);
     warm->why.text[0] = '\0';
-    warm->err = ERR_OK;
     rocksdb_readoptions_t *options = store->engine.wait;
     bool own = warm->view != NULL || warm->found != NULL;
     if (own) options = store_real_view_options(warm->view);
     /* What goes to somebody does not push out what others read again. */
     if (warm->found != NULL) rocksdb_readoptions_set_fill_cache(options, 0);
-    for (size_t i = 0; i < warm->count && warm->err == ERR_OK; i++)
-        warm->err = engine_warm(&store->engine, options, warm, &warm->ranges[i]);
+    engine_warm(&store->engine, options, warm);
     if (own) rocksdb_readoptions_destroy(options);
 }
 
@@ -318,7 +316,7 @@ static enum err stores_real_open(struct stores *base, const char *path, bool cre
                                      .name = "store-flush",
                                      .threads_max = 1};
     store->warmer = (struct worker){
-        .work = store_warm_work, .done = store_warm_done, .name = "store-warm", .threads_max = 1};
+        .work = store_warm_work, .done = store_warm_done, .name = "store-warm", .threads_max = 4};
     store->cleaner = (struct worker){.work = store_clean_work,
                                      .done = store_clean_done,
                                      .name = "store-clean",

@@ -80,9 +80,11 @@ struct machine_ops {
      * first is read at once, which is faster than one by one. Only the time that apply() takes is
      * another one. */
     void (*foresee)(struct machine *machine, const struct entry *entries, size_t count);
-    /* Between an evaluation that said ERR_PENDING and warm(): what an entry that is applied later
-     * will ask for first, within bounds, comes along. Likewise only time differs. */
-    void (*expect)(struct machine *machine, const struct entry *entry);
+    /* While it serves: entries that are applied soon, each shown once. What they will ask for first
+     * is read beside all else; likewise only time differs. One at a time. False: they miss nothing,
+     * and done() is not called. */
+    bool (*look_ahead)(struct machine *machine, const struct entry *entries, size_t count,
+                       struct machine_warm *warm);
     /* Evaluates a read on applied state. ERR_PENDING as above. */
     enum err (*query)(struct machine *machine, const struct query *query, struct outcome *outcome);
     void (*warm)(struct machine *machine, struct machine_warm *warm);

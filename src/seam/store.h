@@ -81,9 +81,10 @@ struct store_warm {
     size_t count;
     struct store_view *view; /* read as this one has them; NULL: as the newest flush has */
     /* NULL: into memory, from where some of it may be gone again before anybody reads it. Else each
-     * record is given to this, in order and borrowed for the call, and need not stay in memory;
-     * only for ranges forward. May be called on another thread: it may touch only what the loop
-     * leaves alone until done(). Before an error, some records may have been given. */
+     * record is given to this, range by range in their order, borrowed for the call, and need not
+     * stay in memory; only for keys and ranges forward. May be called on another thread: it may
+     * touch only what the loop leaves alone until done(). Before an error, some records may have
+     * been given. */
     void (*found)(struct store_warm *warm, struct bytes key, struct bytes value);
     /* Not NULL: this is called instead, beside all other work, and may take hours: it reads `view`
      * through cursors with STORE_WAIT, and asks goes_on() all the while. No ranges, no `found`. On

@@ -25,14 +25,10 @@
 #include "state/meta.h"
 #include "state/state.h"
 
-/* The generation that was frozen last:
- *
- *   NONE --flush--> FLUSHING --stored--> VERIFYING --mark read back--> THAWING --all records
- * clean--> NONE ^      | flush  |      no space WAITING <-+
- *
- * FLUSHING, WAITING, VERIFYING: its strands answer reads, before the store. From THAWING on the
- * store has it all; its records become clean and its strands are freed, in bounded steps. One at a
- * time. */
+/* The generation that was frozen last: NONE, FLUSHING (WAITING, when there is no space, and
+ * FLUSHING again), VERIFYING (its mark is read back), THAWING, NONE. FLUSHING, WAITING, VERIFYING:
+ * its strands answer reads, before the store. From THAWING on the store has it all; its records
+ * become clean and its strands are freed, in bounded steps. One at a time. */
 enum frozen { FROZEN_NONE, FROZEN_FLUSHING, FROZEN_WAITING, FROZEN_VERIFYING, FROZEN_THAWING };
 
 /* What an evaluation that is PENDING needs in memory. With so many ranges it looks no further. */
@@ -43,7 +39,8 @@ struct wanted {
     size_t count, capacity;
 };
 
-struct flush_job; /* flush.c's */
+struct flush_job;  /* flush.c's */
+struct look_ahead; /* look_ahead.c's */
 
 struct state {
     struct machine base;
@@ -86,7 +83,8 @@ struct state {
     struct args args;
     struct arena arena;
     struct wanted wanted;
-    struct list warmings; /* requests of warm() under way */
+    struct list warmings;     /* requests of warm() under way */
+    struct look_ahead *ahead; /* NULL: none is under way */
     struct buffer key_scratch, value_scratch;
     struct buffer stage;   /* the record that is staged */
     uint64_t queries;      /* seeds the dice of reads */
@@ -113,11 +111,6 @@ void state_want(struct state *state, struct bytes from, struct bytes to, bool ba
 void state_warm(struct machine *machine, struct machine_warm *asked);
 void state_warm_forget(struct state *state); /* at close */
 void state_evict(struct state *state);       /* one bounded step; never within an evaluation */
-
-/* --- foresee.c --- */
-
-void state_foresee(struct machine *machine, const struct entry *entries, size_t count);
-void state_expect(struct machine *machine, const struct entry *entry);
 
 /* --- flush.c --- */
 

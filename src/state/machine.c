@@ -7,6 +7,7 @@
 #include "seam/copies.h"
 #include "state/dispatch.h"
 #include "state/followed.h"
+#include "state/foresee.h"
 #include "state/inside.h"
 #include "state/proof.h"
 #include "state/ranges.h"
@@ -452,6 +453,7 @@ static void state_close(struct machine *machine)
     state_survey_forget(state);
     state_tidy_forget(state);
     state_warm_forget(state);
+    state_look_ahead_forget(state);
     while (!list_empty(&state->spaces)) {
         keyspace_free(CONTAINER_OF(list_first(&state->spaces), struct keyspace, node));
     }
@@ -492,7 +494,7 @@ static const struct machine_ops state_ops = {
     .followed = state_followed,
     .apply = state_apply,
     .foresee = state_foresee,
-    .expect = state_expect,
+    .look_ahead = state_look_ahead,
     .query = state_query,
     .warm = state_warm,
     .unflushed_bytes = state_unflushed_bytes,

@@ -16,7 +16,7 @@
 #include "sim/disk.h"
 #include "sim/heap.h"
 #include "sim/node.h"
-#include "test/node/fake.h"
+#include "test/node/fake_answers.h"
 #include "test/test.h"
 
 enum { BED_CALLS = 64, BED_ANSWER_BYTES = 64 };
@@ -105,6 +105,7 @@ enum bed_deed {
     DEED_UNBLOCK,
     DEED_STOP,
     DEED_WARM,
+    DEED_AHEAD,
     DEED_FLUSH,
     DEED_SAVE
 };
@@ -146,6 +147,7 @@ static inline void bed_visit(struct sim_visit *base, struct world *world)
     case DEED_UNBLOCK: visit->done = service->ops->unblock(service, &visit->asked->call); break;
     case DEED_STOP: node_stop(bed->node); break;
     case DEED_WARM: visit->done = fake_answer_warm(&bed->fake, visit->err); break;
+    case DEED_AHEAD: visit->done = fake_answer_ahead(&bed->fake, visit->err); break;
     case DEED_FLUSH: visit->done = fake_answer_flush(&bed->fake, visit->err); break;
     case DEED_SAVE: bed->save_err = service->ops->save(service, &bed->why); break;
     }

@@ -61,8 +61,12 @@ struct fake {
     unsigned flushes;
     uint64_t unflushed, unflushed_records;
     uint64_t foreseen; /* up to this LSN */
-    unsigned foresights, expectations;
-    bool low; /* what is_low() says */
+    unsigned foresights;
+    bool misses_ahead;          /* what look_ahead() says */
+    struct machine_warm *ahead; /* not yet answered; NULL: none */
+    uint64_t looked_at;         /* up to this LSN */
+    unsigned looks;             /* at entries */
+    bool low;                   /* what is_low() says */
     struct fake_capture {
         struct capture base;
         struct mark mark; /* of what the newest flush left, when it was opened */
@@ -297,11 +301,21 @@ static inline void fake_foresee(struct machine *machine, const struct entry *ent
     }
 }
 
-static inline void fake_expect(struct machine *machine, const struct entry *entry)
+/* Each is shown once, before it is applied. */
+static inline bool fake_look_ahead(struct machine *machine, const struct entry *entries,
+                                   size_t count, struct machine_warm *warm)
 {
     struct fake *fake = fake_of(machine);
-    MUST(entry->lsn.at > fake->applied.lsn.at + 1); /* that one is waited for */
-    fake->expectations++;
+    MUST(count > 0 && entries[0].lsn.at > fake->applied.lsn.at);
+    for (size_t i = 0; i < count; i++) {
+        MUST(entries[i].lsn.at > fake->looked_at);
+        fake->looked_at = entries[i].lsn.at;
+    }
+    fake->looks += (unsigned)count;
+    if (!fake->misses_ahead) return false;
+    MUST(fake->ahead == NULL);
+    fake->ahead = warm;
+    return true;
 }
 
 static inline size_t fake_due(struct machine *machine, struct stamp now, size_t limit,
@@ -504,7 +518,7 @@ static inline enum err fake_open(struct machine_maker *maker, const char *direct
         .query = fake_query,
         .warm = fake_warm,
         .foresee = fake_foresee,
-        .expect = fake_expect,
+        .look_ahead = fake_look_ahead,
         .unflushed_bytes = fake_unflushed,
         .unflushed_records = fake_unflushed_records,
         .flush = fake_flush,
@@ -542,59 +556,6 @@ static inline enum err fake_open(struct machine_maker *maker, const char *direct
     args_init(&fake->args);
     *machine = &fake->base;
     return ERR_OK;
-}
-
-/* The oldest fetch that was asked for returns. False: there is none. */
-static inline bool fake_answer_warm(struct fake *fake, enum err err)
-{
-    if (fake->warm_count == 0) return false;
-    struct machine_warm *warm = fake->warms[0];
-    fake->warm_count--;
-    memmove(&fake->warms[0], &fake->warms[1], fake->warm_count * sizeof fake->warms[0]);
-    warm->err = err;
-    if (err != ERR_OK) why_fail(&warm->why, err, "told so");
-    warm->done(warm);
-    return true;
-}
-
-/* The oldest question of that kind ends: the view has one digest running, and another recounted.
- * False: there is none. */
-static inline bool fake_answer_survey(struct fake *fake, enum survey_kind kind, enum err err,
-                                      struct digest recounted)
-{
-    for (unsigned i = 0; i < FAKE_SURVEYS; i++) {
-        struct survey_ask *ask = fake->surveys[i].ask;
-        if (ask == NULL || ask->kind != kind) continue;
-        fake->surveys[i].ask = NULL;
-        ask->err = err;
-        if (err != ERR_OK) why_fail(&ask->why, err, "told so");
-        ask->mark = fake->surveys[i].mark;
-        ask->running = fake->digest;
-        ask->recounted = recounted;
-        ask->done(ask);
-        return true;
-    }
-    return false;
-}
-
-/* The flush that is under way ends. False: there is none. */
-static inline bool fake_answer_flush(struct fake *fake, enum err err)
-{
-    struct machine_flush *flush = fake->flush;
-    if (flush == NULL) return false;
-    fake->flush = NULL;
-    flush->err = err;
-    if (err == ERR_OK) {
-        fake->flushed = fake->flush_mark;
-        fake->flushed_told = fake->frozen_told;
-        memcpy(fake->flushed_keys, fake->frozen_keys, sizeof fake->keys);
-        fake->unflushed = 0;
-    } else {
-        why_fail(&flush->why, err, "told so");
-    }
-    flush->flushed = fake->flushed.lsn;
-    flush->done(flush);
-    return true;
 }
 
 #endif

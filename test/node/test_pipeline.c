@@ -86,19 +86,35 @@ TEST(node_pipeline, an_entry_that_misses_memory_holds_the_order_and_is_evaluated
     bed_close(&bed);
 }
 
-TEST(node_pipeline, what_stands_behind_an_entry_that_misses_memory_is_fetched_with_it_once)
+TEST(node_pipeline, behind_an_entry_that_misses_memory_the_next_ones_are_looked_at_once)
 {
     struct bed bed;
     bed_open(&bed);
+    bed.fake.misses_ahead = true;
     bed.fake.pending = 2;
     for (unsigned i = 0; i < 4; i++) (void)bed_ask(&bed, CALL_WRITE, "LPUSH k a");
     (void)bed_ask_so(&bed, CALL_READ, "GET k", (struct bed_extra){.ordered = true});
     bed_settle(&bed);
-    assert_int_equal(bed.fake.expectations, 3); /* not for itself, nor for a read */
+    assert_int_equal(bed.fake.looks, 3); /* not at itself, nor at a read */
     assert_true(bed_do(&bed, DEED_WARM, NULL, ERR_OK));
-    assert_int_equal(bed.fake.expectations, 3); /* nor when it comes back too early */
+    assert_int_equal(bed.fake.looks, 3); /* nor when it comes back too early */
     assert_true(bed_do(&bed, DEED_WARM, NULL, ERR_OK));
     assert_int_equal(bed.ends, 5);
+    (void)bed_ask(&bed, CALL_WRITE, "LPUSH k a"); /* one look at a time */
+    bed_settle(&bed);
+    assert_int_equal(bed.ends, 6);
+    assert_int_equal(bed.fake.looks, 3);
+    bed.fake.misses_ahead = false;
+    assert_true(bed_do(&bed, DEED_AHEAD, NULL, ERR_OK));
+    bed.fake.pending = 1;
+    for (unsigned i = 0; i < 3; i++) (void)bed_ask(&bed, CALL_WRITE, "LPUSH k a");
+    bed_settle(&bed);
+    assert_int_equal(bed.fake.looks, 5);
+    (void)bed_ask(&bed, CALL_WRITE, "LPUSH k a"); /* nothing is missing any more */
+    bed_settle(&bed);
+    assert_int_equal(bed.fake.looks, 5);
+    assert_true(bed_do(&bed, DEED_WARM, NULL, ERR_OK));
+    assert_int_equal(bed.ends, 10);
     bed_close(&bed);
 }
 

@@ -216,6 +216,35 @@ static void take_range(struct store_test *test, struct taking *taking, struct st
     assert_int_equal(taking->base.err, ERR_OK);
 }
 
+TEST(real_store, of_many_keys_its_caller_gets_those_that_are_there_in_their_order)
+{
+    enum { KEYS = 100, TEXT = 16 };
+    struct store_test test;
+    char names[KEYS][TEXT];
+    struct store_range ranges[KEYS + 1] = {{{0}, {0}, false, 0}};
+    begin(&test, "/tmp");
+    struct count_run run = {
+        .prefix = "k", .from = 0, .to = 3000, .step = 3, .value_bytes = 100, .stamp = 7};
+    assert_int_equal(flush_count(test.stores, test.store, run), ERR_OK);
+    reopen(&test, CACHE_BYTES);
+    for (unsigned i = 0; i < KEYS; i++) {
+        (void)snprintf(names[i], TEXT, "k%010u", 10 * i);
+        ranges[i < 50 ? i : i + 1].from = bytes_text(names[i]);
+    }
+    ranges[50] = (struct store_range){
+        .from = bytes_text("k0000000491"), .to = bytes_text("k0000000499"), .bytes_max = 1 << 20};
+    struct taking taking = {
+        .base = {.ranges = ranges, .count = KEYS + 1, .found = take, .done = warm_done}};
+    buffer_init(&taking.last);
+    test.store->ops->warm(test.store, &taking.base);
+    real_stores_settle(test.stores);
+    assert_int_equal(taking.base.err, ERR_OK);
+    assert_int_equal(taking.count, 34 + 3); /* 0, 30 ... 990, and of the range 492, 495, 498 */
+    assert_int_equal(taking.stamps, taking.count * 7);
+    buffer_release(&taking.last);
+    end(&test);
+}
+
 TEST(real_store, what_is_read_for_its_caller_is_what_the_view_has_and_leaves_the_cache_alone)
 {
     struct store_test test;

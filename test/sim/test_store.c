@@ -277,11 +277,12 @@ static void take(struct store_warm *warm, struct bytes key, struct bytes value)
     buffer_append_byte(&taking->text, ' ');
 }
 
+/* From "b" to `to`; "": the one key. */
 static void expect_taken(struct bench *bench, struct store *store, struct store_view *view,
-                         const char *wanted)
+                         const char *to, const char *wanted)
 {
     struct store_range range = {
-        .from = bytes_text("b"), .to = bytes_text("d"), .bytes_max = UINT64_MAX};
+        .from = bytes_text("b"), .to = bytes_text(to), .bytes_max = UINT64_MAX};
     struct taking taking = {
         .base = {.ranges = &range, .count = 1, .view = view, .found = take, .done = warm_done}};
     struct deed deed = {
@@ -304,8 +305,12 @@ TEST(sim_store, what_is_read_for_its_caller_is_what_the_view_has_and_stays_out_o
     assert_int_equal(flush(&bench, store, "+a=1 +b=2 +c=3 +d=4"), ERR_OK);
     struct store_view *view = store->ops->view_open(store);
     assert_int_equal(flush(&bench, store, "+b=5 -c"), ERR_OK);
-    expect_taken(&bench, store, view, "b=2 c=3 ");
-    expect_taken(&bench, store, NULL, "b=5 ");
+    expect_taken(&bench, store, view, "d", "b=2 c=3 ");
+    expect_taken(&bench, store, NULL, "d", "b=5 ");
+    expect_taken(&bench, store, view, "", "b=2 ");
+    expect_taken(&bench, store, NULL, "", "b=5 ");
+    assert_int_equal(flush(&bench, store, "-b"), ERR_OK);
+    expect_taken(&bench, store, NULL, "", ""); /* not that of d */
     assert_int_equal(get(store, "b", STORE_NO_WAIT, ""), ERR_PENDING);
     store->ops->view_close(store, view);
     store_close(&bench, store);

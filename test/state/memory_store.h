@@ -390,11 +390,14 @@ static inline void memory_give(const struct memory_store *store, struct store_wa
 {
     const struct memory_store *seen = warm->view != NULL ? &warm->view->kept : store;
     uint64_t bytes = 0;
+    bool one = range->to.size == 0;
     for (size_t at = memory_search(seen, range->from); at < seen->count; at++) {
         struct bytes key = buffer_bytes(&seen->items[at].key);
         struct bytes value = buffer_bytes(&seen->items[at].value);
-        if (bytes >= range->bytes_max || bytes_compare(key, range->to) >= 0) return;
+        if (one && !bytes_equal(key, range->from)) return;
+        if (!one && (bytes >= range->bytes_max || bytes_compare(key, range->to) >= 0)) return;
         warm->found(warm, key, value);
+        if (one) return;
         bytes += key.size + value.size;
     }
 }

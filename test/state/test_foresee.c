@@ -168,55 +168,6 @@ TEST(state_foresee, memory_for_it_is_bounded_by_the_cache)
     bed_release(&bed);
 }
 
-/* The first entry misses its record; the ones behind it are expected. How many are asked for. */
-static size_t expect_rest(struct bed *bed, uint64_t from)
-{
-    struct outcome outcome = {.reply = reply_nobody()};
-    const struct machine_ops *ops = bed->machine->ops;
-    bed->store.pending_at = bed->store.reads + 1;
-    assert_int_equal(ops->apply(bed->machine, &bed->entries[from].entry, 0, &outcome), ERR_PENDING);
-    for (uint64_t i = from + 1; i < bed->count; i++)
-        ops->expect(bed->machine, &bed->entries[i].entry);
-    size_t before = bed->store.wants;
-    bed_warm_now(bed);
-    return bed->store.wants - before;
-}
-
-TEST(state_foresee, what_is_expected_is_fetched_with_what_is_missed_and_changes_nothing)
-{
-    struct bed bed;
-    prepare(&bed);
-    for (size_t i = 0; i < LINES; i++) (void)bed_write(&bed, lines[i]);
-    (void)bed_write_in(&bed, 1, "SET s new");
-    struct digest digest = bed_digest(&bed);
-    uint64_t from = lose(&bed);
-    struct mark mark = bed.machine->ops->applied(bed.machine);
-    /* s; n; fresh; s n fresh; e none; x; s far; n other; s of database 1 */
-    assert_int_equal(expect_rest(&bed, from), 14);
-    struct mark after = bed.machine->ops->applied(bed.machine);
-    assert_true(mark_equal(&mark, &after));
-    apply(&bed, from, bed.count);
-    assert_true(digest_equal(digest, bed_digest(&bed)));
-    assert_int_equal(bed_flush(&bed), ERR_OK);
-    assert_true(bed_recounts(&bed));
-    bed_release(&bed);
-}
-
-TEST(state_foresee, no_more_than_a_thousand_keys_are_fetched_with_one)
-{
-    struct bed bed;
-    prepare(&bed);
-    (void)bed_write(&bed, "SET s new");
-    for (unsigned i = 0; i < 700; i++) {
-        char line[64];
-        (void)snprintf(line, sizeof line, "MSET a%u 1 b%u 1", i, i);
-        (void)bed_write(&bed, line);
-    }
-    uint64_t from = lose(&bed);
-    assert_int_equal(expect_rest(&bed, from), 1024);
-    bed_release(&bed);
-}
-
 TEST(state_foresee, counts_the_records_that_a_replay_would_read)
 {
     struct bed bed;
