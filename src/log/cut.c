@@ -22,6 +22,7 @@ static enum err find(const struct log_directory *directory, const struct log_seg
 {
     struct log_scan scan;
     recovery->end = segment->header.start;
+    recovery->resume = log_resume_begin(segment); /* the other one may be behind the new end */
     enum err err = log_scan_open(&scan, directory->home, segment, why);
     while (err == ERR_OK && !lsn_before(last, recovery->end.next)) {
         struct log_batch_view view;

@@ -80,7 +80,23 @@ struct walk {
     struct log_scan scan;
     struct lsn limit; /* the next segment's first LSN, or LOG_LSN_MAX */
     bool last;
+    struct log_resume candidate; /* becomes the recovery's when `durable` has passed it */
 };
+
+struct log_resume log_resume_begin(const struct log_segment *segment)
+{
+    return (struct log_resume){LOG_SEGMENT_HEADER_BYTES, segment->header.start};
+}
+
+/* The scan stands behind a batch. What is recorded as durable grows with the batches: a place that
+ * it has passed, and one that it has not, are enough to stay near it. */
+static void walk_remember(struct walk *walk)
+{
+    struct log_recovery *recovery = walk->recovery;
+    if (lsn_before(recovery->durable, walk->candidate.chain.next)) return;
+    recovery->resume = walk->candidate;
+    walk->candidate = (struct log_resume){walk->scan.offset, recovery->end};
+}
 
 static enum err walk_batch(struct walk *walk, const struct log_batch_view *view, struct why *why)
 {
@@ -90,6 +106,7 @@ static enum err walk_batch(struct walk *walk, const struct log_batch_view *view,
     if (wrong != NULL) return log_chain_broken(&walk->scan, view, wrong, why);
     recovery->durable = lsn_max(recovery->durable, view->header.durable);
     recovery->committed = lsn_max(recovery->committed, view->header.committed);
+    walk_remember(walk);
     return ERR_OK;
 }
 
@@ -124,6 +141,7 @@ static enum err walk_ends(struct walk *walk, struct why *why)
 
 static enum err walk_segment(struct walk *walk, const struct log_segment *segment, struct why *why)
 {
+    walk->recovery->resume = walk->candidate = log_resume_begin(segment);
     enum err err = log_scan_open(&walk->scan, walk->directory->home, segment, why);
     while (err == ERR_OK && walk->recovery->end.next.at < walk->limit.at) {
         struct log_batch_view view;

@@ -6,9 +6,19 @@
 #include "log/log.h"
 #include "log/scan.h"
 
+/* A boundary between two batches of a segment: reading can go on there. */
+struct log_resume {
+    uint64_t offset;
+    struct log_chain chain;
+};
+
 struct log_recovery {
     struct log_chain end; /* behind the last entry that counts */
     uint64_t end_offset;  /* in the last segment: behind its last good batch */
+    /* In the last segment: the entry that follows is at or below `durable`, or else it is the
+     * segment's beginning. Whoever wants what lies beyond `durable` need not read from further
+     * back. */
+    struct log_resume resume;
     struct lsn durable;   /* recorded: superblocks, batches, segments */
     struct lsn committed; /* recorded, at most the last entry */
     uint64_t torn_bytes;
@@ -26,6 +36,9 @@ MUST_USE enum err log_recover(const struct log_directory *directory, enum log_de
                               struct log_recovery *recovery, struct why *why);
 void log_recovery_report(const struct log_directory *directory, const struct log_recovery *recovery,
                          struct log_found *found);
+
+/* The segment's beginning. */
+struct log_resume log_resume_begin(const struct log_segment *segment);
 
 /* Makes `last` the end, if it is before it (cut.c). ERR_REFUSED: it is committed beyond, or not
  * kept; ERR_CORRUPT, ERR_IO. */

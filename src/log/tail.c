@@ -147,9 +147,12 @@ static enum err copy_batch(struct tail *tail, const struct log_batch_view *view,
     return write_batch(tail, view, wanted, &before, why);
 }
 
+/* Recovery has read it all a moment ago: only what lies around the watermark is read again. */
 static enum err copy_batches(struct tail *tail, struct why *why)
 {
     enum err err = log_scan_open(&tail->scan, tail->home, tail->old, why);
+    tail->scan.offset = tail->recovery->resume.offset;
+    tail->chain = tail->recovery->resume.chain;
     while (err == ERR_OK && tail->scan.offset < tail->recovery->end_offset) {
         struct log_batch_view view;
         err = log_scan_next(&tail->scan, &view, why);
@@ -170,8 +173,7 @@ static enum err fill_file(struct tail *tail, struct why *why)
     log_segment_prepare(tail->log, &tail->old->header.start, header);
     if (PLANTED(SALT_USED_TWICE)) header->salt = tail->old->header.salt;
     tail->offset = LOG_SEGMENT_HEADER_BYTES;
-    tail->chain = tail->old->header.start;
-    tail->old_end = LOG_SEGMENT_HEADER_BYTES;
+    tail->old_end = LOG_SEGMENT_HEADER_BYTES; /* unless it holds something that counts */
     enum err err = copy_batches(tail, why);
     if (err != ERR_OK) return err;
     bool replaces = header->start.next.at == tail->old->header.start.next.at;

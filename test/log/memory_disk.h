@@ -25,6 +25,7 @@ struct memory_disk {
     struct entropy entropy;
     uint64_t keep_max; /* bytes kept of each file */
     uint64_t drawn, us;
+    uint64_t reads, read_bytes; /* for whoever counts them; set to 0 at will */
     struct disk_file files[MEMORY_FILES];
     struct list submitted;
     struct task_queue tasks;
@@ -119,7 +120,11 @@ static inline enum err memory_run(struct disk *base, struct disk_request *reques
     case DISK_CREATE: request->file = memory_create(disk, request->path); break;
     case DISK_RENAME: memory_rename(disk, named, request->path_to); break;
     case DISK_REMOVE: named->there = false; break;
-    case DISK_READ: memory_read(request); break;
+    case DISK_READ:
+        memory_read(request);
+        disk->reads++;
+        disk->read_bytes += request->moved;
+        break;
     case DISK_WRITE:
     case DISK_WRITE_SYNC:
         memory_write(disk, request->file, request->offset, bytes_of(request->data, request->size));
