@@ -165,11 +165,11 @@ MUST_USE enum err log_close(struct log *log, struct why *why);
 void log_abandon(struct log *log); /* lets go at once, writing nothing; NULL is fine */
 
 /* Reads entries of a directory in order; a live log only appends behind it. Blocks. `from` at or
- * above the first entry kept. */
+ * above the first entry kept. Of batches below it that are recorded as durable only the headers are
+ * checked, and that they follow one another; everything else is checked in full. */
 MUST_USE enum err log_reader_open(struct log_reader **reader, struct disk *disk,
                                   const char *directory, struct lsn from, struct why *why);
-/* Borrowed until the next call. ERR_NOT_FOUND: the valid end is reached; ERR_CORRUPT: with place.
- */
+/* Borrowed until the next call. ERR_NOT_FOUND: the valid end; ERR_CORRUPT: with place. */
 MUST_USE enum err log_reader_next(struct log_reader *reader, struct entry *entry, struct why *why);
 void log_reader_place(const struct log_reader *reader, const char **file, uint64_t *offset);
 void log_reader_close(struct log_reader *reader); /* NULL is fine */

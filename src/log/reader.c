@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Entries of a directory in order, batch by batch. What is given has been checked: both checksums
  * of its batch, its LSN and its lineage. The end is reached only where recovery would end the log
- * too; anything else that stops the reading is an error. */
+ * too; anything else that stops the reading is an error.
+ *
+ * On the way to the first entry asked for, batches of entries that are recorded as durable are
+ * passed by their headers: those must be good and follow one another, but the entries are not read.
+ * What is not recorded so is read and checked: it may be a torn end, and what stands behind that
+ * does not count. */
 #include "log/log.h"
 
 #include <inttypes.h>
@@ -15,9 +20,10 @@ struct log_reader {
     struct log_directory directory;
     size_t index;     /* of the segment that is being read */
     struct lsn limit; /* the next segment's first LSN, or LOG_LSN_MAX */
-    struct lsn from;  /* earlier entries are checked and left out */
+    struct lsn from;  /* earlier entries are left out */
     struct log_scan scan;
     struct log_chain chain;
+    bool passed; /* the batch before: the chain's lineage is what the next header names */
     struct log_batch_view view;
     struct bytes rest; /* entries of the batch that have not been given */
     uint64_t offset;   /* of the entry given last */
@@ -81,12 +87,47 @@ static enum err segment_next(struct log_reader *reader, struct why *why)
     return segment_begin(reader, why);
 }
 
+/* Of the header in the view. */
+static const char *header_wrong(struct log_reader *reader)
+{
+    if (reader->passed) reader->chain.lineage = reader->view.header.lineage;
+    reader->passed = false;
+    return log_batch_wrong(&reader->directory, &reader->chain, &reader->view.header);
+}
+
+/* That a segment follows records as much as a superblock does. */
+static struct lsn durable_end(const struct log_reader *reader)
+{
+    return is_last(reader) ? lsn_next(reader->directory.superblock.durable) : reader->limit;
+}
+
+/* Passes the batches that lie wholly below both `from` and the end of what is recorded as durable.
+ * A place without a good header is left to whoever reads on. */
+static enum err batches_pass(struct log_reader *reader, struct why *why)
+{
+    struct log_batch_view *view = &reader->view;
+    struct lsn end = lsn_min(reader->from, durable_end(reader));
+    while (lsn_before(reader->chain.next, end)) {
+        enum err err = log_scan_peek(&reader->scan, view, why);
+        if (err == ERR_NOT_FOUND) return ERR_OK;
+        if (err != ERR_OK) return err;
+        if (view->header.first.at + view->header.count > end.at) return ERR_OK;
+        const char *wrong = header_wrong(reader);
+        if (wrong == NULL) wrong = log_chain_pass(&reader->chain, &view->header);
+        if (wrong != NULL) return log_chain_broken(&reader->scan, view, wrong, why);
+        reader->passed = view->header.count > 0;
+        log_scan_pass(&reader->scan, view);
+    }
+    return ERR_OK;
+}
+
 static enum err batch_next(struct log_reader *reader, struct why *why)
 {
-    enum err err = log_scan_next(&reader->scan, &reader->view, why);
+    enum err err = batches_pass(reader, why);
+    if (err != ERR_OK) return err;
+    err = log_scan_next(&reader->scan, &reader->view, why);
     if (err == ERR_OK) {
-        const char *wrong = log_batch_wrong(&reader->directory, &reader->chain,
-                                            &reader->view.header);
+        const char *wrong = header_wrong(reader);
         if (wrong != NULL) return log_chain_broken(&reader->scan, &reader->view, wrong, why);
         reader->rest = reader->view.body;
         return ERR_OK;

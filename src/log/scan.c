@@ -6,13 +6,22 @@
 #include "base/memory.h"
 #include "log/log.h"
 
-enum { LOG_SCAN_WINDOW_BYTES = 1 << 20 };
+/* Behind a batch that was passed a read asks for more than the next header only if batches are so
+ * small that more headers stand there. */
+enum {
+    LOG_SCAN_WINDOW_BYTES = 1 << 20,
+    LOG_PASS_WINDOW_BYTES = 64 << 10,
+    LOG_PASS_SMALL_BYTES = 16 << 10,
+    LOG_PASS_HEADER_BYTES = 4096,
+};
 
 enum err log_scan_open(struct log_scan *scan, struct log_home home,
                        const struct log_segment *segment, struct why *why)
 {
-    *scan = (struct log_scan){
-        .home = home, .salt = segment->header.salt, .offset = LOG_SEGMENT_HEADER_BYTES};
+    *scan = (struct log_scan){.home = home,
+                              .salt = segment->header.salt,
+                              .offset = LOG_SEGMENT_HEADER_BYTES,
+                              .ahead = LOG_SCAN_WINDOW_BYTES};
     log_segment_name(segment->header.shard, segment->header.start.next, scan->name);
     struct disk_request opened;
     enum err err = log_file_open(home, scan->name, LOG_FILE_READ, &opened, why);
@@ -55,7 +64,8 @@ static enum err window_need(struct log_scan *scan, uint64_t offset, uint64_t nee
                                        .file = scan->file,
                                        .offset = offset,
                                        .data = scan->window,
-                                       .size = scan->window_capacity};
+                                       .size = need > scan->ahead ? need : scan->ahead};
+        if (request.size > scan->window_capacity) request.size = scan->window_capacity;
         if (request.size > scan->size - offset) request.size = scan->size - offset;
         scan->window_size = 0;
         enum err err = log_run(scan->home.disk, &request, why);
@@ -71,28 +81,54 @@ static enum err window_need(struct log_scan *scan, uint64_t offset, uint64_t nee
     return ERR_OK;
 }
 
-/* The batch at `offset`, wherever the scan stands. */
-static enum err batch_at(struct log_scan *scan, uint64_t offset, struct log_batch_view *view,
-                         struct why *why)
+static uint64_t whole_batch(const struct log_batch_view *view)
+{
+    return log_padded(LOG_BATCH_HEADER_BYTES + view->header.length);
+}
+
+static enum err header_at(struct log_scan *scan, uint64_t offset, struct log_batch_view *view,
+                          struct why *why)
 {
     const uint8_t *at;
     enum err err = window_need(scan, offset, LOG_BATCH_HEADER_BYTES, &at, why);
     if (err != ERR_OK) return err;
     if (!log_batch_decode(at, scan->salt, offset, &view->header)) return ERR_NOT_FOUND;
-    uint64_t whole = log_padded(LOG_BATCH_HEADER_BYTES + view->header.length);
-    err = window_need(scan, offset, whole, &at, why);
+    view->offset = offset;
+    view->body = (struct bytes){NULL, 0};
+    return whole_batch(view) > scan->size - offset ? ERR_NOT_FOUND : ERR_OK;
+}
+
+/* The batch at `offset`, wherever the scan stands. */
+static enum err batch_at(struct log_scan *scan, uint64_t offset, struct log_batch_view *view,
+                         struct why *why)
+{
+    const uint8_t *at;
+    enum err err = header_at(scan, offset, view, why);
+    if (err == ERR_OK) err = window_need(scan, offset, whole_batch(view), &at, why);
     if (err != ERR_OK) return err;
     if (!log_batch_body_is_good(at, &view->header, scan->salt, offset)) return ERR_NOT_FOUND;
-    view->offset = offset;
     view->body = bytes_of(at + LOG_BATCH_HEADER_BYTES, view->header.length);
     return ERR_OK;
 }
 
 enum err log_scan_next(struct log_scan *scan, struct log_batch_view *view, struct why *why)
 {
+    scan->ahead = LOG_SCAN_WINDOW_BYTES;
     enum err err = batch_at(scan, scan->offset, view, why);
-    if (err == ERR_OK) scan->offset += log_padded(LOG_BATCH_HEADER_BYTES + view->header.length);
+    if (err == ERR_OK) scan->offset += whole_batch(view);
     return err;
+}
+
+enum err log_scan_peek(struct log_scan *scan, struct log_batch_view *view, struct why *why)
+{
+    return header_at(scan, scan->offset, view, why);
+}
+
+void log_scan_pass(struct log_scan *scan, const struct log_batch_view *view)
+{
+    uint64_t whole = whole_batch(view);
+    scan->offset += whole;
+    scan->ahead = whole < LOG_PASS_SMALL_BYTES ? LOG_PASS_WINDOW_BYTES : LOG_PASS_HEADER_BYTES;
 }
 
 enum err log_scan_evidence(struct log_scan *scan, struct log_evidence *evidence, struct why *why)
@@ -157,6 +193,16 @@ const char *log_chain_take(struct log_chain *chain, const struct log_batch_view 
     if (wrong == NULL && chain->stamp.bits != view->header.stamp.bits && view->header.count > 0)
         wrong = "its stamp is not that of its last entry";
     return wrong;
+}
+
+const char *log_chain_pass(struct log_chain *chain, const struct log_batch_header *header)
+{
+    if (header->count == 0) return NULL;
+    if (header->stamp.bits < chain->stamp.bits) return "its stamp goes back";
+    chain->next.at += header->count;
+    chain->epoch = header->epoch;
+    chain->stamp = header->stamp;
+    return NULL;
 }
 
 bool log_chain_equal(const struct log_chain *a, const struct log_chain *b)

@@ -5,7 +5,7 @@
 
 #include "log/directory.h"
 
-/* A whole batch whose checksums hold. */
+/* A whole batch whose checksums hold; only its header's when it was peeked at. */
 struct log_batch_view {
     struct log_batch_header header;
     uint64_t offset;
@@ -21,6 +21,7 @@ struct log_scan {
     uint64_t offset; /* where the next batch begins */
     uint8_t *window;
     uint64_t window_capacity, window_at, window_size;
+    uint64_t ahead; /* bytes that a read asks for, if it needs no more */
 };
 
 /* What lies behind the first place without a good batch. */
@@ -39,6 +40,12 @@ void log_scan_close(struct log_scan *scan); /* opened or zeroed */
  * begins there; nothing moved. ERR_IO. */
 MUST_USE enum err log_scan_next(struct log_scan *scan, struct log_batch_view *view,
                                 struct why *why);
+/* The same by the header alone: a body of its length fits into the file, but is neither read nor
+ * checked, and view->body is empty. Nothing moves. */
+MUST_USE enum err log_scan_peek(struct log_scan *scan, struct log_batch_view *view,
+                                struct why *why);
+/* Moves behind the batch that was peeked at. */
+void log_scan_pass(struct log_scan *scan, const struct log_batch_view *view);
 /* Looks at every sector from scan->offset to the end. Does not move it. */
 MUST_USE enum err log_scan_evidence(struct log_scan *scan, struct log_evidence *evidence,
                                     struct why *why);
@@ -50,6 +57,9 @@ const char *log_chain_follows(const struct log_chain *chain, const struct log_ba
  * batch). */
 const char *log_chain_take(struct log_chain *chain, const struct log_batch_view *view,
                            struct lsn limit);
+/* For a batch that follows and whose entries are not read: moves the chain behind them, but for the
+ * lineage, which is the one that the next header names. NULL, or the reason why it cannot be. */
+const char *log_chain_pass(struct log_chain *chain, const struct log_batch_header *header);
 /* Moves the chain behind the entry, whose stamp, lineage and payload are given; fills in lsn and
  * epoch. */
 const char *log_chain_entry(struct log_chain *chain, struct epoch epoch, struct entry *entry);
