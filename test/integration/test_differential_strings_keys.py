@@ -32,6 +32,14 @@ JUNK = ["junk", "", "-1", "0", "77777", "nx", "xx", "ex", "px", "get", "keepttl"
     "99999999999999999999",
         "9223372036854775807", "-9223372036854775808", "3.0", "*", "bit", "byte", "replace", "db"]
 TIMES = ["100", "1000", "100000", "0", "-1", "x", "9223372036854775807", "9223372036854775", "1e3"]
+LATER = ["100", "1000", "100000", "9223372036854775"]  # of these
+
+# The two servers get a command at different moments, and the ends of the lifetime that it gives
+# differ by so much: GT and LT must not be asked to compare ends that are close. So in seconds,
+# modulo STEP, a lifetime is 0, 100 or 1000, a time of day 4000 from the beginning on, a lifetime
+# under GT or LT 7000, each of these once. Times of day alone may be equal: they are exact.
+STEP = 10000
+TIME_OF_DAY, COMPARED = 4000, 7000
 
 # Replies that tell a time: equal within so much.
 TIMED = {b"TTL": 1, b"PTTL": 3000, b"EXPIRETIME": 2, b"PEXPIRETIME": 3000}
@@ -43,6 +51,9 @@ class Commands:
 
     def __init__(self, seed):
         self.dice = random.Random(seed)
+        self.start = int(time.time())
+        self.compared = [STEP * i + COMPARED for i in range(ROUNDS * BATCH)]
+        self.dice.shuffle(self.compared)
         makers = {self.set: 16, self.get: 10, self.count: 10, self.part: 10, self.several: 6,
                   self.bit: 12, self.bitop: 5, self.bitfield: 8, self.lcs: 3, self.generic: 12,
                   self.expire: 10, self.time: 5, self.place: 6, self.other: 8, self.inside: 4,
@@ -63,21 +74,26 @@ class Commands:
         command = [str(word) for word in make()]
         if self.dice.random() < 0.07 and command[0] not in ("MEMORY", "SELECT", "OBJECT"):
             way = self.dice.randrange(3)
+            junk = self.dice.choice(JUNK)
+            if junk == "77777" and {"GT", "LT"} & set(command):
+                junk = "0"  # as a lifetime it could come twice
             if way == 0 and len(command) > 1:
                 del command[self.dice.randrange(1, len(command))]
             elif way == 1:
-                command.insert(self.dice.randint(1, len(command)), self.dice.choice(JUNK))
+                command.insert(self.dice.randint(1, len(command)), junk)
             elif len(command) > 1:
-                command[self.dice.randrange(1, len(command))] = self.dice.choice(JUNK)
+                command[self.dice.randrange(1, len(command))] = junk
         return [word.encode("latin-1") for word in command]
 
     # ---- Each draws one command ----
 
+    def time_of_day(self):
+        return self.start + TIME_OF_DAY + STEP * self.dice.choice([0, 1, 2, 100, 1000, 5000])
+
     def lifetime(self):
         word = self.dice.choice(["EX", "PX", "EXAT", "PXAT", "ex"])
         if word in ("EXAT", "PXAT"):
-            at = int(time.time()) + self.dice.choice([1000, 100000])
-            return [word, at * (1000 if word == "PXAT" else 1)]
+            return [word, self.time_of_day() * (1000 if word == "PXAT" else 1)]
         span = self.dice.choice(TIMES)
         if word == "PX" and span.isdigit() and int(span) < 100000:
             span = "100000"
@@ -202,16 +218,21 @@ class Commands:
         name = self.dice.choice(["EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT", "PERSIST"])
         if name == "PERSIST":
             return [name, self.key()]
-        span = self.dice.choice([self.dice.randrange(1000, 10**7), self.dice.choice(TIMES)])
-        if name.endswith("AT"):
-            at = int(time.time()) + self.dice.randrange(500, 50000)
-            span = self.dice.choice([at * 1000 if name[0] == "P" else at, span])
-            if str(span) in ("100", "1000", "100000") and self.dice.random() < 0.7:
-                span = at * 1000 if name[0] == "P" else at
-        elif name == "PEXPIRE" and str(span) in ("100", "1000"):
-            span = "200000"
         words = self.dice.choice([[], [], ["NX"], ["XX"], ["GT"], ["LT"], ["XX", "GT"],
                                   ["NX", "XX"], ["GT", "LT"], ["NX", "GT"], ["zz"]])
+        compares = not name.endswith("AT") and {"GT", "LT"} & set(words)
+        if name.endswith("AT"):
+            seconds = self.time_of_day()
+        elif compares:
+            seconds = self.compared.pop()
+        else:
+            seconds = self.dice.randrange(STEP, 10**8, STEP)
+        given = seconds * 1000 if name[0] == "P" else seconds
+        span = self.dice.choice([given, self.dice.choice(TIMES)])
+        if span in LATER and (compares or name.endswith("AT") and self.dice.random() < 0.7):
+            span = given
+        elif name == "PEXPIRE" and span in ("100", "1000"):
+            span = "100000"
         return [name, self.key(), span, *words]
 
     def time(self):
