@@ -25,7 +25,7 @@ enum {
     PIECE_BYTES = 1 << 20,
     WINDOW_BYTES = 64 << 20,
     CACHE_BYTES = 64 << 20,
-    SEGMENT_BYTES = 64 << 20,
+    SEGMENT_BYTES = 16 << 20,
     STRING_BYTES_MAX = 1 << 30, /* a small collection is one string, too */
 };
 

@@ -19,7 +19,7 @@
 enum {
     WINDOW_ENTRIES = 4096,
     WINDOW_BYTES = 4 << 20,
-    SEGMENT_BYTES = 64 << 20,
+    SEGMENT_BYTES = 16 << 20,
 };
 
 enum restore_step { RESTORE_BEGIN, RESTORE_APPLY, RESTORE_FLUSH, RESTORE_ENDED };
