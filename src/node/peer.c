@@ -112,9 +112,12 @@ static bool step_next(struct peer *peer)
 /* What has been taken goes; with too much left the other side has to wait. */
 static void tidy(struct peer *peer)
 {
-    buffer_consume(&peer->received, peer->taken);
-    peer->taken = 0;
-    bool pause = peer->received.size > NODE_PEER_RECEIVED_BYTES;
+    size_t left = peer->received.size - peer->taken;
+    if (left <= peer->taken) { /* else more would be moved than has been taken */
+        buffer_consume(&peer->received, peer->taken);
+        peer->taken = 0;
+    }
+    bool pause = left > NODE_PEER_RECEIVED_BYTES;
     if (pause != peer->paused) peer->world->peers->ops->pause(peer->stream, pause);
     peer->paused = pause;
 }
@@ -149,7 +152,7 @@ static void received(struct stream_owner *owner, struct bytes bytes)
 {
     struct peer *peer = peer_of(owner);
     buffer_append(&peer->received, bytes);
-    if (!peer->paused && peer->received.size > NODE_PEER_RECEIVED_BYTES) {
+    if (!peer->paused && peer->received.size - peer->taken > NODE_PEER_RECEIVED_BYTES) {
         peer->paused = true;
         peer->world->peers->ops->pause(peer->stream, true);
     }
