@@ -287,6 +287,41 @@ TEST(replica_primary, window_is_one_of_bytes_too)
     pair_close(&pair);
 }
 
+/* A new commit, or what else a replica acts on. */
+static bool tells(struct pair *pair)
+{
+    pair->copies[0].floor++;
+    pair_log_event(pair, true);
+    return pair->primary->told;
+}
+
+TEST(replica_primary, what_is_committed_is_told_when_nothing_is_in_flight_or_behind_entries)
+{
+    struct pair pair;
+    usual(&pair, 5);
+    pair_connect(&pair);
+    pair_settle(&pair);
+    assert_true(tells(&pair)); /* nothing is on its way */
+    pair_settle(&pair);
+    write_some(&pair, 4);
+    exchange(&pair);
+    assert_true(pair.primary->flight_count > 0);
+    assert_false(tells(&pair)); /* the replica has not acked what it could apply */
+    write_some(&pair, 1);
+    exchange(&pair);
+    assert_true(pair.primary->told); /* behind the next entry */
+    assert_false(tells(&pair));
+    tick(&pair, true, 100);
+    assert_true(pair.primary->told); /* however long the ack takes */
+    assert_false(tells(&pair));
+    sync_replica(&pair);
+    pair_deliver(&pair, true, SIZE_MAX);
+    assert_true(pair.primary->told); /* with the ack */
+    pair_settle(&pair);
+    assert_int_equal(pair.follower->watermarks.floor.at, pair.copies[0].floor);
+    pair_close(&pair);
+}
+
 TEST(replica_primary, degraded_copy_is_in_sync_again_when_it_has_acked_what_was_sent)
 {
     struct pair pair;
