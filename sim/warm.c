@@ -99,10 +99,11 @@ static void warming_arrived(struct sim_event *event)
     struct store_warm *warm = warming->warm;
     warm->err = sim_store_roll(store->stores, SIM_STORE_WARM, store->path);
     warm->why.text[0] = '\0';
+    warm->read = 0;
     if (warm->err == ERR_OK && warm->survey != NULL)
         SIM_CALL_NODE(store->stores->node, warm->survey(warm));
     if (warm->err != ERR_OK) (void)why_fail(&warm->why, warm->err, "%s: injected", store->path);
-    for (size_t i = 0; warm->err == ERR_OK && i < warm->count; i++) {
+    for (size_t i = 0; warm->err == ERR_OK && i < warm->count; i++, warm->read = i) {
         if (warm->found != NULL) range_give(store, warm, &warm->ranges[i]);
         else range_warm_everywhere(store, &warm->ranges[i]);
     }

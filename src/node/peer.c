@@ -37,6 +37,7 @@ void peer_drop(struct peer *peer)
     close_stream(peer, false);
     buffer_release(&peer->received);
     buffer_init(&peer->received);
+    peer->taken = 0;
     buffer_release(&peer->out);
     buffer_init(&peer->out);
     session_effects_release(&peer->effects);

@@ -131,7 +131,7 @@ static void looked_ahead(struct machine_warm *warm)
 {
     struct node *node = CONTAINER_OF(warm, struct node, ahead.warm);
     node->ahead.busy = false; /* what could not be read says so when it is asked for */
-    node_look_ahead(node);
+    if (node->phase != NODE_FAILED) node_look_ahead(node);
 }
 
 static size_t gather(const struct node *node, struct lsn from, struct entry *entries)
@@ -161,7 +161,8 @@ void node_look_ahead(struct node *node)
     struct machine *machine = node->machine;
     if (!ahead->on || ahead->busy) return;
     struct lsn from = lsn_next(lsn_max(ahead->through, machine->ops->applied(machine).lsn));
-    if (lsn_before(log_appended(node->log), from)) return;
+    uint64_t most = machine->ops->applied(machine).lsn.at + NODE_AHEAD_MOST;
+    if (from.at > most || lsn_before(log_appended(node->log), from)) return;
     struct entry *entries = memory_zeroed(NODE_AHEAD_ENTRIES, sizeof *entries);
     size_t count = gather(node, from, entries);
     if (count > 0) {

@@ -99,6 +99,7 @@ static void cut_now(struct node *node)
         /* What stays and is not applied yet is in the memory of no log any more. */
         struct lsn applied = node->machine->ops->applied(node->machine).lsn;
         node_order_cut(node, applied);
+        node->ahead.through = (struct lsn){0};
         node->start.tail_from = lsn_next(applied);
         node->start.tail_to = found.last.lsn;
         err = node_read_history(node, found.last.lsn, &why);

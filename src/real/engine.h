@@ -91,6 +91,11 @@ MUST_USE enum err engine_reclaim(struct engine *engine, struct why *why);
 void engine_give_up_reserve(struct engine *engine);
 void engine_hold_reserve(struct engine *engine); /* as far as there is room */
 MUST_USE enum err engine_resume_compactions(struct engine *engine, struct why *why);
+enum { ENGINE_BATCH_KEYS = 32 }; /* as many as RocksDB reads together */
+
+/* How many keys to read together: a batch is in memory whole before its values are known, so it
+ * begins small, and goes by the largest value seen so far. At most ENGINE_BATCH_KEYS. */
+size_t engine_batch_keys(size_t batches, uint64_t largest);
 /* Reads many keys, on all cores (engine_fetch.c). Blocks. */
 void engine_fetch(const struct engine *engine, struct store_fetch *fetch);
 /* Reads the ranges of the warm into the cache, or for its found(), as `options` sees them, and sets

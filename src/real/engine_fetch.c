@@ -18,7 +18,6 @@
 
 enum {
     FETCH_THREADS_MAX = 4,
-    FETCH_BATCH_KEYS = 32, /* as many as RocksDB reads together */
     FETCH_BATCH_FIRST_KEYS = 4,
     FETCH_BATCH_BYTES = 8 << 20,
 };
@@ -31,10 +30,10 @@ struct fetching {
     atomic_uint_fast64_t bytes, largest;
 };
 
-static size_t batch_keys(struct fetching *fetching, size_t batches)
+size_t engine_batch_keys(size_t batches, uint64_t largest)
 {
-    uint64_t keys = batches < 3 ? (uint64_t)FETCH_BATCH_FIRST_KEYS << batches : FETCH_BATCH_KEYS;
-    uint64_t fit = FETCH_BATCH_BYTES / (atomic_load(&fetching->largest) + 1) + 1;
+    uint64_t keys = batches < 3 ? (uint64_t)FETCH_BATCH_FIRST_KEYS << batches : ENGINE_BATCH_KEYS;
+    uint64_t fit = FETCH_BATCH_BYTES / (largest + 1) + 1;
     return (size_t)(keys < fit ? keys : fit);
 }
 
@@ -53,10 +52,10 @@ static void batch_give(struct fetching *fetching, size_t at, rocksdb_pinnablesli
 
 static void batch_read(struct fetching *fetching, size_t first, size_t count)
 {
-    const char *keys[FETCH_BATCH_KEYS] = {NULL};
-    size_t sizes[FETCH_BATCH_KEYS] = {0};
-    rocksdb_pinnableslice_t *slices[FETCH_BATCH_KEYS] = {NULL};
-    char *errors[FETCH_BATCH_KEYS] = {NULL};
+    const char *keys[ENGINE_BATCH_KEYS] = {NULL};
+    size_t sizes[ENGINE_BATCH_KEYS] = {0};
+    rocksdb_pinnableslice_t *slices[ENGINE_BATCH_KEYS] = {NULL};
+    char *errors[ENGINE_BATCH_KEYS] = {NULL};
     for (size_t i = 0; i < count; i++) {
         keys[i] = (const char *)fetching->fetch->keys[first + i].data;
         sizes[i] = fetching->fetch->keys[first + i].size;
@@ -74,7 +73,7 @@ static void *fetch_main(void *argument)
     struct fetching *fetching = argument;
     const struct store_fetch *fetch = fetching->fetch;
     for (size_t batches = 0; atomic_load(&fetching->bytes) < fetch->bytes_max; batches++) {
-        size_t count = batch_keys(fetching, batches);
+        size_t count = engine_batch_keys(batches, atomic_load(&fetching->largest));
         size_t first = atomic_fetch_add(&fetching->next, count);
         if (first >= fetch->count) break;
         if (count > fetch->count - first) count = fetch->count - first;
@@ -87,7 +86,7 @@ static size_t fetch_threads(const struct store_fetch *fetch)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     size_t most = cores < FETCH_THREADS_MAX ? (cores > 1 ? (size_t)cores : 1) : FETCH_THREADS_MAX;
-    size_t useful = fetch->count / FETCH_BATCH_KEYS + 1;
+    size_t useful = fetch->count / ENGINE_BATCH_KEYS + 1;
     return useful < most ? useful : most;
 }
 

@@ -177,17 +177,34 @@ enum err engine_flush(struct engine *engine, struct store_run *run, struct why *
 
 /* ---- Warming ---- */
 
+/* What a warm has read of keys. */
+struct warmed {
+    size_t batches;
+    uint64_t bytes, largest; /* of values */
+};
+
+static void warm_found(struct store_warm *warm, size_t at, const rocksdb_pinnableslice_t *slice,
+                       struct warmed *warmed)
+{
+    size_t size;
+    const char *value = rocksdb_pinnableslice_value(slice, &size);
+    warmed->bytes += size;
+    if (size > warmed->largest) warmed->largest = size;
+    if (warm->found != NULL && warm->err == ERR_OK)
+        warm->found(warm, warm->ranges[at].from, bytes_of(value, size));
+}
+
 /* Keys that are asked for one behind the other are read together, which looks into filters side by
  * side and unpacks a block once. How many. */
 static size_t warm_keys(const struct engine *engine, const rocksdb_readoptions_t *options,
-                        struct store_warm *warm, size_t first)
+                        struct store_warm *warm, size_t first, struct warmed *warmed)
 {
-    enum { TOGETHER = 32 }; /* as many as RocksDB does */
-    const char *keys[TOGETHER] = {NULL};
-    size_t sizes[TOGETHER] = {0}, count = 0;
-    rocksdb_pinnableslice_t *slices[TOGETHER] = {NULL};
-    char *errors[TOGETHER] = {NULL};
-    for (; count < TOGETHER && first + count < warm->count; count++) {
+    const char *keys[ENGINE_BATCH_KEYS] = {NULL};
+    size_t sizes[ENGINE_BATCH_KEYS] = {0}, count = 0;
+    rocksdb_pinnableslice_t *slices[ENGINE_BATCH_KEYS] = {NULL};
+    char *errors[ENGINE_BATCH_KEYS] = {NULL};
+    size_t most = engine_batch_keys(warmed->batches++, warmed->largest);
+    for (; count < most && first + count < warm->count; count++) {
         const struct store_range *range = &warm->ranges[first + count];
         if (range->to.size > 0) break;
         keys[count] = (const char *)range->from.data;
@@ -198,10 +215,7 @@ static size_t warm_keys(const struct engine *engine, const rocksdb_readoptions_t
     for (size_t i = 0; i < count; i++) {
         if (errors[i] != NULL) warm->err = engine_err(errors[i], "read", &warm->why);
         if (slices[i] == NULL) continue;
-        size_t size;
-        const char *value = rocksdb_pinnableslice_value(slices[i], &size);
-        if (warm->found != NULL && warm->err == ERR_OK)
-            warm->found(warm, warm->ranges[first + i].from, bytes_of(value, size));
+        warm_found(warm, first + i, slices[i], warmed);
         rocksdb_pinnableslice_destroy(slices[i]);
     }
     return count;
@@ -240,12 +254,19 @@ static enum err warm_range(const struct engine *engine, const rocksdb_readoption
 void engine_warm(const struct engine *engine, const rocksdb_readoptions_t *options,
                  struct store_warm *warm)
 {
+    struct warmed warmed = {.bytes = 0};
     warm->err = ERR_OK;
+    warm->read = 0;
     if (engine->db == NULL)
         warm->err = why_fail(&warm->why, ERR_IO, "store: could not be opened again");
-    for (size_t i = 0; i < warm->count && warm->err == ERR_OK;) {
-        size_t keys = warm_keys(engine, options, warm, i);
-        if (keys == 0) warm->err = warm_range(engine, options, warm, &warm->ranges[i]);
-        i += keys == 0 ? 1 : keys;
+    while (warm->read < warm->count && warm->err == ERR_OK) {
+        const struct store_range *range = &warm->ranges[warm->read];
+        if (range->to.size > 0) {
+            warm->err = warm_range(engine, options, warm, range);
+            warm->read++;
+        } else {
+            warm->read += warm_keys(engine, options, warm, warm->read, &warmed);
+        }
+        if (warm->bytes_max > 0 && warmed.bytes >= warm->bytes_max) break;
     }
 }

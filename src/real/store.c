@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Three threads a store: one flushes, one warms, one cleans, so that a long flush keeps no reader
+/* Threads of a store: one flushes, four warm, one cleans, so that a long flush keeps no reader
  * waiting and a long cleaning no flush. Reads are made where they are asked for.
  *
  * After lack of space the database must be opened again before the next flush (engine_run.c). That

@@ -238,6 +238,7 @@ static void send_watermarks(struct primary *primary)
     watermarks_put(&primary->link.out->send, &primary->watermarks);
     link_send(&primary->link, begin, FRAME_WATERMARKS);
     primary->told = true;
+    primary->durable = primary->watermarks.durable;
 }
 
 /* A replica commits what it has acked: while an ack is on its way they wait for that, or go behind
@@ -266,6 +267,8 @@ static void take_entries(struct primary *primary, const struct session_event *ev
         send_batch(primary, event->entries + from, to - from);
         from = to;
     }
+    bool more = lsn_before(primary->durable, primary->watermarks.durable); /* it wakes nobody up */
+    primary->told = primary->told && !more;
     send_watermarks(primary);
     want_entries(primary);
 }

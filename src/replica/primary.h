@@ -50,7 +50,8 @@ struct primary {
     char peer[MESSAGE_ENDPOINT_BYTES_MAX + 1], redis[MESSAGE_ENDPOINT_BYTES_MAX + 1];
     struct recover_plan plan;
     bool pinned, pin_asked, reading;
-    bool told;              /* of the watermarks as they are; there is nothing to tell at first */
+    bool told;              /* of what is news in the watermarks; nothing is at first */
+    struct lsn durable;     /* that was told */
     struct mark sent;       /* the last entry that was sent */
     struct message_ack ack; /* the newest */
     uint64_t progress_us;   /* when the newest ack moved something, or a wait began */

@@ -28,7 +28,7 @@ struct timer {
     struct list node; /* the world's */
 };
 
-/* Set `run`, and `late` if it is, before the first deferral. */
+/* Set `run`, and `late` if it is, before a deferral. */
 struct task {
     void (*run)(struct task *task);
     bool late;

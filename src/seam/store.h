@@ -79,6 +79,8 @@ struct store_range {
 struct store_warm {
     const struct store_range *ranges; /* borrowed until done */
     size_t count;
+    uint64_t bytes_max; /* of single keys: after values of so many no more is read; 0: all is */
+    size_t read;        /* out: so many of the ranges were */
     struct store_view *view; /* read as this one has them; NULL: as the newest flush has */
     /* NULL: into memory, from where some of it may be gone again before anybody reads it. Else each
      * record is given to this, range by range in their order, borrowed for the call, and need not

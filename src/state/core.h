@@ -4,7 +4,7 @@
  * - machine.c: the doors of seam/machine.h; tx*.c: what commands call
  * - journal.c: changes, and taking them back
  * - fetch.c: key records from table or store; the cache
- * - foresee.c: those of many entries at once
+ * - foresee.c, look_ahead.c: those of many entries at once
  * - layers.c: all records, layer over layer
  * - flush.c: freeze, flush, thaw; run.c: what a flush writes
  * - tidy.c: clean-up; expiry.c: the index of expiries; effects.c, stream.c: effects.h

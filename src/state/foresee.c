@@ -86,7 +86,8 @@ bool foresight_found(struct change *named, const struct bytes *value)
 
 void foresight_keep(struct state *state, struct keyspace *space, struct record *record)
 {
-    bool known = table_find(&space->keys, record->hash, record_name(record)) != NULL;
+    bool known = table_find(&space->keys, record->hash, record_name(record)) != NULL &&
+                 !PLANTED(FORESIGHT_IS_NEWER);
     if (record->used && !known) state_keep(state, space, record);
     else memory_free(record);
 }

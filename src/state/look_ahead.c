@@ -9,17 +9,16 @@
 #include "base/plant.h"
 #include "state/foresee.h"
 
-/* In one go; bytes of the values of a part. */
-enum { PARTS = 4, LOOK_AHEAD_KEYS_MAX = 1024, LOOK_AHEAD_BYTES_MAX = 4 << 20 };
+/* In one go; bytes of the values of a part. The store has a thread more: for who waits. */
+enum { PARTS = 3, LOOK_AHEAD_KEYS_MAX = 1024, LOOK_AHEAD_BYTES_MAX = 4 << 20 };
 
 struct look_ahead;
 
-/* What one thread reads: ranges[at] up to, without, ranges[end]. */
+/* What one thread reads: the ranges from `first` on. */
 struct part {
     struct store_warm base;
     struct look_ahead *ahead;
-    size_t at, end; /* `at`: the next that may be found */
-    uint64_t moved;
+    size_t first, at; /* `at`: the next that may be found */
 };
 
 struct look_ahead {
@@ -48,22 +47,21 @@ static void look_ahead_free(struct look_ahead *ahead)
     memory_free(ahead);
 }
 
-/* There are no such keys. */
-static void pass(struct part *part, struct bytes until)
+/* Those up to there that were not found are not in the store. */
+static void pass(struct part *part, size_t to)
 {
-    struct look_ahead *ahead = part->ahead;
-    while (part->at < part->end && !bytes_equal(ahead->ranges[part->at].from, until))
-        (void)foresight_found(ahead->changes[part->at++], NULL);
+    while (part->at < to) (void)foresight_found(part->ahead->changes[part->at++], NULL);
 }
 
 /* On another thread; in the order of the ranges. */
 static void found(struct store_warm *warm, struct bytes key, struct bytes value)
 {
     struct part *part = CONTAINER_OF(warm, struct part, base);
-    pass(part, key);
-    part->moved += value.size;
-    struct change *change = part->ahead->changes[part->at++];
-    if (part->moved <= LOOK_AHEAD_BYTES_MAX) (void)foresight_found(change, &value);
+    struct look_ahead *ahead = part->ahead;
+    size_t at = part->at;
+    while (!bytes_equal(ahead->ranges[at].from, key)) at++;
+    pass(part, at);
+    (void)foresight_found(ahead->changes[part->at++], &value);
 }
 
 static void keep(struct state *state, struct look_ahead *ahead)
@@ -83,7 +81,7 @@ static void looked(struct store_warm *warm)
     struct look_ahead *ahead = part->ahead;
     struct state *state = ahead->foresight.state;
     struct machine_warm *asked = ahead->asked;
-    if (warm->err == ERR_OK) pass(part, bytes_of(NULL, 0));
+    if (warm->err == ERR_OK) pass(part, part->first + warm->read); /* beyond it nobody has looked */
     if (warm->err != ERR_OK && ahead->err == ERR_OK) {
         ahead->err = warm->err;
         asked->why = warm->why;
@@ -135,14 +133,15 @@ static void read_parts(struct look_ahead *ahead, size_t count)
     size_t share = (count + PARTS - 1) / PARTS;
     ahead->reading = (unsigned)((count + share - 1) / share);
     for (size_t i = 0; i < ahead->reading; i++) {
-        size_t at = i * share, end = at + share < count ? at + share : count;
+        size_t at = i * share, left = count - at;
         ahead->parts[i] = (struct part){.base = {.ranges = ahead->ranges + at,
-                                                 .count = end - at,
+                                                 .count = left < share ? left : share,
+                                                 .bytes_max = LOOK_AHEAD_BYTES_MAX,
                                                  .found = found,
                                                  .done = looked},
                                         .ahead = ahead,
-                                        .at = at,
-                                        .end = end};
+                                        .first = at,
+                                        .at = at};
         store->ops->warm(store, &ahead->parts[i].base);
     }
 }

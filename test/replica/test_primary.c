@@ -310,6 +310,13 @@ TEST(replica_primary, what_is_committed_is_told_when_nothing_is_in_flight_or_beh
     write_some(&pair, 1);
     exchange(&pair);
     assert_true(pair.primary->told); /* behind the next entry */
+    assert_int_equal(pair.primary->durable.at, pair.primary->watermarks.durable.at);
+    struct pair_copy *copy = &pair.copies[0];
+    pair_append(copy, copy->promised, copy->log[copy->size].stamp, ++pair.value);
+    copy->durable = copy->size; /* and not committed: no news */
+    pair_log_event(&pair, true);
+    exchange(&pair);
+    assert_int_equal(pair.primary->durable.at, copy->durable);
     assert_false(tells(&pair));
     tick(&pair, true, 100);
     assert_true(pair.primary->told); /* however long the ack takes */

@@ -410,6 +410,7 @@ static inline bool memory_store_step(struct memory_store *store)
         list_remove(node);
         struct store_warm *warm = CONTAINER_OF(node, struct store_warm, node);
         warm->err = ERR_OK;
+        warm->read = warm->count;
         for (size_t i = 0; warm->found != NULL && i < warm->count; i++)
             memory_give(store, warm, &warm->ranges[i]);
         if (warm->survey != NULL) warm->survey(warm);

@@ -138,6 +138,7 @@ static void read_now(struct bed *bed, struct list *reading)
     list_move_all(reading, &bed->store.warms);
     for (struct list *at = reading->next; at != reading; at = at->next) {
         struct store_warm *warm = CONTAINER_OF(at, struct store_warm, node);
+        warm->read = warm->count;
         for (size_t i = 0; i < warm->count; i++) memory_give(&bed->store, warm, &warm->ranges[i]);
     }
 }
@@ -222,6 +223,32 @@ TEST(state_ahead, what_cannot_be_read_is_told_by_the_entry_that_asks_for_it)
     arrive(&bed, &asked);
     assert_int_equal(apply_all(&bed, &bed.entries[from].entry), ERR_CORRUPT);
     bed_release(&bed);
+}
+
+/* A store that has read enough: nobody knows of the rest. */
+TEST(state_ahead, what_was_not_read_is_not_taken_for_absent)
+{
+    struct bed bed;
+    struct asked asked;
+    prepare(&bed);
+    for (size_t i = 0; i < LINES; i++) (void)bed_write(&bed, lines[i]);
+    struct digest digest = bed_digest(&bed);
+    uint64_t from = lose(&bed);
+    (void)look(&bed, &asked, from, bed.count);
+    for (struct list *at = bed.store.warms.next; at != &bed.store.warms; at = at->next)
+        assert_true(CONTAINER_OF(at, struct store_warm, node)->bytes_max > 0);
+    struct list reading;
+    list_init(&reading);
+    list_move_all(&reading, &bed.store.warms);
+    for (struct list *at = reading.next; at != &reading; at = at->next) {
+        struct store_warm *warm = CONTAINER_OF(at, struct store_warm, node);
+        warm->read = 1;
+        memory_give(&bed.store, warm, &warm->ranges[0]);
+    }
+    deliver(&reading, ERR_OK);
+    apply(&bed, from, bed.count);
+    assert_true(asked_keys(&bed) > 0);
+    finish(&bed, digest);
 }
 
 TEST(state_ahead, what_is_under_way_at_a_close_is_forgotten)
