@@ -29,6 +29,12 @@ struct asking {
     bool dials, speaks; /* neither: it has ended, or was not begun */
 };
 
+/* The epoch that a copy had promised when it was asked whether it would promise. */
+struct given {
+    uint64_t copy;
+    struct epoch epoch;
+};
+
 struct votes {
     struct node *node;
     bool promotes;       /* somebody asked for it; else a start looks who leads */
@@ -41,6 +47,8 @@ struct votes {
     struct log_promising own;
     bool own_asked; /* `own` is with the log */
     unsigned tries; /* rounds that a later promise of somebody has beaten */
+    struct given given[COPIES_MAX + 1];
+    unsigned given_count;
     struct why why;
     unsigned count;
     struct asking asks[COPIES_MAX];
@@ -100,6 +108,39 @@ static bool has_promise(const struct promotion *promotion, uint64_t copy)
     return false;
 }
 
+static struct epoch given_by(const struct votes *votes, uint64_t copy)
+{
+    for (unsigned i = 0; i < votes->given_count; i++) {
+        if (votes->given[i].copy == copy) return votes->given[i].epoch;
+    }
+    return (struct epoch){0};
+}
+
+static void note_given(struct votes *votes, uint64_t copy, struct epoch epoch)
+{
+    if (votes->given_count <= COPIES_MAX)
+        votes->given[votes->given_count++] = (struct given){copy, epoch};
+}
+
+/* Mode local: who led last must promise; and if that one has promised its role to another one
+ * since, which its log tells nothing of, that one may have led by it, and must promise too, and so
+ * on. 0: all of them do. */
+static uint64_t missing_leader(const struct votes *votes)
+{
+    const struct node *node = votes->node;
+    uint64_t copy = last_primary(node);
+    struct epoch since = log_last(node->log).epoch;
+    while (has_promise(&votes->promotion, copy)) {
+        struct epoch given = given_by(votes, copy);
+        bool may_lead = epoch_compare(given, since) > 0 && given.copy != copy &&
+                        is_member(node, given.copy) && !PLANTED(LEAD_AFTER_PROMISE);
+        if (!may_lead) return 0;
+        since = given;
+        copy = given.copy;
+    }
+    return copy;
+}
+
 /* Fills in *best: whose log has most of those that promise. */
 static bool is_enough(const struct votes *votes, const struct promise_answer **best)
 {
@@ -109,7 +150,7 @@ static bool is_enough(const struct votes *votes, const struct promise_answer **b
     if (!mode_all(node)) all.min_in_sync = all.configured; /* whoever promises; but this one: */
     bool enough = promotion_won(&all, best);
     *best = enough ? &promotion->answers[*best - all.answers] : NULL;
-    if (!mode_all(node)) enough = enough && has_promise(promotion, last_primary(node));
+    if (!mode_all(node)) enough = enough && missing_leader(votes) == 0;
     return enough;
 }
 
@@ -165,6 +206,7 @@ static void take_answer(struct votes *votes, const struct promise_answer *answer
     if (memcmp(own.id, answer->last.history.id, sizeof own.id) != 0) return;
     struct promise_answer counted = *answer;
     if (votes->request.only_asks && answer->granted) counted.promised = votes->request.epoch;
+    if (votes->request.only_asks) note_given(votes, answer->copy, answer->promised);
     if (is_member(votes->node, answer->copy)) (void)promotion_answer(&votes->promotion, &counted);
 }
 
@@ -221,6 +263,10 @@ static void begin_round(struct votes *votes, bool only_asks)
     struct epoch beaten = votes->promotion.beaten;
     promotion_init(&votes->promotion, votes->request.epoch, configured(node), wanted_in_sync(node));
     votes->promotion.beaten = beaten;
+    if (only_asks) {
+        votes->given_count = 0;
+        note_given(votes, node->site.identity.copy, log_promised(node->log));
+    }
     struct promise_answer own = own_answer(votes);
     if (is_member(node, own.copy)) (void)promotion_answer(&votes->promotion, &own);
     for (unsigned i = 0; i < now->count; i++) {
@@ -315,9 +361,10 @@ static void tell_missing(struct votes *votes)
                        votes->promotion.count, needed);
     } else {
         (void)snprintf(text, sizeof text,
-                       "NOPROMISE the promise of copy %" PRIu64 ", which led last, is missing: "
-                       "FAILOVER there, or PROMOTE FORCE here, which begins a new history",
-                       last_primary(node));
+                       "NOPROMISE the promise of copy %" PRIu64 ", which led last or was to lead, "
+                       "is missing: FAILOVER there, or PROMOTE FORCE here, which begins a new "
+                       "history",
+                       missing_leader(votes));
     }
     fail(votes, text);
 }

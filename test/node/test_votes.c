@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who leads: promises between copies, promotions, and what a start does. */
+#include <inttypes.h>
+
 #include "test/node/cohort.h"
 
 static const struct cohort_rule all_two = {.all = true, .min_in_sync = 2};
@@ -255,6 +257,34 @@ TEST(node_votes, who_led_last_in_mode_local_leads_though_nobody_answers)
     cohort_start(cohort, 0);
     assert_false(copy_leads(&cohort->copies[0])); /* one of them might lead by now */
     UNTIL(cohort, copy_is_open(&cohort->copies[0]));
+    cohort_close(cohort);
+}
+
+/* Who led last has given its promise to another copy, which may have led by it and committed alone;
+ * the log of the one tells nothing of that. */
+TEST(node_votes, who_led_last_and_gave_its_promise_away_leads_only_with_that_copy)
+{
+    struct cohort *cohort = cohort_whole(3, local);
+    struct copy *old = &cohort->copies[0], *copy = &cohort->copies[1];
+    copy_steer_at(old, STEER_FOLLOW, &cohort->copies[2]); /* it leads no more */
+    UNTIL(cohort, old->steered && !copy_leads(old));
+    uint64_t id = copy_id(copy);
+    struct promise_request request = {{40, id}, id, false};
+    assert_true(copy_asked(old, request).granted);
+    cohort_kill(cohort, 1);
+    promote(old);
+    char text[64];
+    (void)snprintf(text, sizeof text, "promise of copy %" PRIu64, id);
+    expect_refused(old, text);
+    cohort_kill(cohort, 0); /* nor by itself */
+    cohort_start(cohort, 0);
+    cohort_run(cohort, 10 * SIM_SECOND);
+    assert_false(copy_leads(old));
+    cohort_start(cohort, 1);
+    cohort_run(cohort, SIM_SECOND);
+    promote(old); /* it has not led, and promises that it will not */
+    assert_int_equal(old->steer.err, ERR_OK);
+    assert_true(copy_leads(old));
     cohort_close(cohort);
 }
 

@@ -242,13 +242,9 @@ TEST(real_store, of_many_keys_its_caller_gets_those_that_are_there_in_their_orde
     assert_int_equal(taking.count, 34 + 3); /* 0, 30 ... 990, and of the range 492, 495, 498 */
     assert_int_equal(taking.stamps, taking.count * 7);
     assert_int_equal(taking.base.read, KEYS + 1);
-    buffer_release(&taking.last);
-    taking = (struct taking){.base = {.ranges = ranges,
-                                      .count = KEYS + 1,
-                                      .bytes_max = 150,
-                                      .found = take,
-                                      .done = warm_done}};
-    buffer_init(&taking.last);
+    taking.base.bytes_max = 150;
+    taking.stamps = taking.count = 0;
+    buffer_clear(&taking.last);
     test.store->ops->warm(test.store, &taking.base);
     real_stores_settle(test.stores);
     assert_int_equal(taking.base.read, 4); /* of the first batch 0 and 30, which are enough */
