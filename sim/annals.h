@@ -12,7 +12,7 @@
 
 #include "sim/canon.h"
 
-enum { ANNALS_MAX = 32, ANNALS_COPIES_MAX = 8 };
+enum { ANNALS_MAX = 64, ANNALS_COPIES_MAX = 8 };
 
 struct annal {
     struct history history;

@@ -52,6 +52,7 @@ void node_force(struct node *node, struct steer *steer)
     node_follows_end(node, BYE_STOP);
     node->force = (struct force){
         .on = true, .steer = steer, .through = log_appended(node->log), .ended = UINT64_MAX};
+    node->force.ahead = lsn_before(node->committed, node->force.through);
     log_sync_soon(node->log);
     node_force_step(node);
 }

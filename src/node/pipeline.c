@@ -308,9 +308,13 @@ static const char refuse_unopened[] = "LOADING the copies that count have not co
 static const char refuse_unsure[] = "LOADING so many copies are out of reach that another one may "
                                     "lead by now: see REPL.STATUS";
 
-/* Why a primary does not answer a read; NULL: it does. */
+static const char refuse_forced[] = "LOADING a new history is being begun (PROMOTE FORCE)";
+
+/* Why a read is not answered; NULL: it is. A replica shows what it has. */
 static const char *refused_read(struct node *node)
 {
+    if (node->force.ahead) return refuse_forced;
+    if (!node->leads || node_intake_is_on(&node->intake)) return NULL;
     struct lsn applied = node->machine->ops->applied(node->machine).lsn;
     if (lsn_before(applied, node->start.epoch_lsn)) return refuse_unopened;
     read_clock(node);
@@ -343,8 +347,7 @@ void node_submit(struct service *service, struct call *call)
         node_call_end(call, CALL_UNKNOWN);
         return;
     }
-    bool shows = node->leads && !node_intake_is_on(&node->intake);
-    const char *error = call->kind == CALL_READ && shows ? refused_read(node) : NULL;
+    const char *error = call->kind == CALL_READ ? refused_read(node) : NULL;
     if (error != NULL) {
         call_refuse(node, call, error);
         return;

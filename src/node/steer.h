@@ -29,6 +29,7 @@ void node_failover_step(struct node *node);
 /* PROMOTE FORCE (force.c). */
 struct force {
     bool on, turning;
+    bool ahead;          /* it applies what the old history has not committed: reads have to wait */
     struct lsn through;  /* the end of the log when it was asked for */
     uint64_t ended;      /* images that had ended when one was asked for; UINT64_MAX: not yet */
     struct steer *steer; /* NULL: its caller has gone */

@@ -333,7 +333,13 @@ TEST(node_force, who_leads_goes_on_without_a_copy_that_counts_and_is_lost)
     assert_int_equal(leader->steer.err, ERR_REFUSED);
     assert_non_null(strstr(leader->steer.why.text, "PROMOTE FORCE"));
     copy_steer(leader, STEER_PROMOTE_FORCE);
-    steered(leader);
+    /* What was not committed belongs to no history until the new one is there. */
+    while (!leader->steered) {
+        struct asked *read = bed_ask(&leader->bed, CALL_READ, "GET k");
+        if (read->ended && read->end == CALL_ANSWERED) assert_true(leader->steered);
+        assert_true(sim_world_step(cohort->world));
+    }
+    assert_int_equal(leader->steer.err, ERR_OK);
     expect_end(held, CALL_UNKNOWN);
     UNTIL(cohort, copy_is_open(leader));
     assert_true(memcmp(&leader->bed.node->site.pointer.history, &before, sizeof before) != 0);
