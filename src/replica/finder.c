@@ -96,6 +96,8 @@ static enum finder_outcome take_info(struct finder *finder, struct bytes info)
             return foreign(finder, "its copy id is no number");
     }
     if (!has_role) return foreign(finder, "INFO replication names no role");
+    /* Of a copy: a bit of the other line was changed on the way. */
+    if (!has_port && finder->copy != 0) return foreign(finder, "it names a copy, and no peer port");
     if (!has_port) {
         (void)why_fail(&finder->why, ERR_REFUSED, "it is a Redis server");
         return FINDER_REDIS;

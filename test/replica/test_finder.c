@@ -142,6 +142,12 @@ TEST(replica_finder, a_server_that_loads_is_told_from_one_that_refuses)
     expect("-LOADINGS\r\n", FINDER_REFUSED, "LOADINGS");
 }
 
+TEST(replica_finder, a_copy_is_not_taken_for_a_redis_server_when_a_bit_of_its_answer_changes)
+{
+    expect_info("role:master\r\ntidemark_copy:7\r\ntidemark_peer_poru:7\r\n", FINDER_FOREIGN,
+                "no peer port");
+}
+
 TEST(replica_finder, a_redis_server_is_recognised)
 {
     expect_info(REDIS_INFO, FINDER_REDIS, "it is a Redis server");
