@@ -7,7 +7,7 @@
 #include "test/test.h"
 
 #include "base/plant.h"
-#include "test/state/bed.h"
+#include "test/state/loss.h"
 
 struct asked {
     struct machine_warm base;
@@ -38,12 +38,6 @@ static void arrive(struct bed *bed, const struct asked *asked)
     assert_int_equal(asked->answers, 1);
 }
 
-static void apply(struct bed *bed, uint64_t from, uint64_t to)
-{
-    for (uint64_t i = from; i < to; i++)
-        assert_int_equal(apply_all(bed, &bed->entries[i].entry), ERR_OK);
-}
-
 /* Keys that were asked for since: by their names, which the machine looks up first. */
 static size_t asked_keys(struct bed *bed)
 {
@@ -55,32 +49,6 @@ static size_t asked_keys(struct bed *bed)
     buffer_clear(&bed->store.asked);
     return keys;
 }
-
-/* Drops the machine and opens it over what was flushed; the entries from there on. */
-static uint64_t lose(struct bed *bed)
-{
-    memory_store_crash(&bed->store);
-    bed->machine->ops->close(bed->machine);
-    bed->machine = open_machine(bed);
-    buffer_clear(&bed->store.asked);
-    return bed_applied(bed);
-}
-
-static void prepare(struct bed *bed)
-{
-    static const char *const writes[] = {"SET s text", "SET n 10",       "SET e 1 EX 1000",
-                                         "HSET h a 1", "RPUSH l 1 2 3",  "ZADD z 1 a 2 b",
-                                         "SADD x a",   "SET other keeps"};
-    bed_init(bed, 1);
-    for (size_t i = 0; i < sizeof writes / sizeof *writes; i++) (void)bed_write(bed, writes[i]);
-    (void)bed_write_in(bed, 1, "SET s elsewhere");
-    assert_int_equal(bed_flush(bed), ERR_OK);
-}
-
-static const char *const lines[] = {
-    "SET s new",  "APPEND s more", "INCR n",    "SET fresh 1",  "MSET s 1 n 2 fresh 3",
-    "DEL e none", "SADD x b",      "SET s end", "RENAME s far", "DEL n ; SET n 7 ; INCR other"};
-enum { LINES = sizeof lines / sizeof *lines };
 
 static void finish(struct bed *bed, struct digest digest)
 {
@@ -131,15 +99,16 @@ TEST(state_ahead, what_was_changed_meanwhile_stays)
     finish(&bed, digest);
 }
 
-/* Reads what the store has now; the machine hears of it when deliver() is called. */
-static void read_now(struct bed *bed, struct list *reading)
+/* Reads what the store has now of up to `most` ranges of each; the machine hears of it when
+ * deliver() is called. */
+static void read_now(struct bed *bed, struct list *reading, size_t most)
 {
     list_init(reading);
     list_move_all(reading, &bed->store.warms);
     for (struct list *at = reading->next; at != reading; at = at->next) {
         struct store_warm *warm = CONTAINER_OF(at, struct store_warm, node);
-        warm->read = warm->count;
-        for (size_t i = 0; i < warm->count; i++) memory_give(&bed->store, warm, &warm->ranges[i]);
+        warm->read = warm->count < most ? warm->count : most;
+        for (size_t i = 0; i < warm->read; i++) memory_give(&bed->store, warm, &warm->ranges[i]);
     }
 }
 
@@ -164,7 +133,7 @@ static void expect_behind_flush(const char *value)
     uint64_t from = lose(&bed);
     assert_int_equal(look(&bed, &asked, from, bed.count), 1);
     struct list reading;
-    read_now(&bed, &reading);
+    read_now(&bed, &reading, SIZE_MAX);
     apply(&bed, from, bed.count);
     assert_int_equal(bed_flush(&bed), ERR_OK);
     for (unsigned i = 0; i < 100; i++) (void)bed_write(&bed, "INCR n");
@@ -195,7 +164,7 @@ TEST(state_ahead, what_belongs_to_a_keyspace_that_is_gone_is_dropped)
         uint64_t from = lose(&bed);
         assert_int_equal(look(&bed, &asked, from, bed.count), 1);
         struct list reading;
-        read_now(&bed, &reading);
+        read_now(&bed, &reading, SIZE_MAX);
         apply(&bed, from, from + 1);
         deliver(&reading, ERR_OK);
         apply(&bed, from + 1, bed.count);
@@ -213,7 +182,7 @@ TEST(state_ahead, what_cannot_be_read_is_told_by_the_entry_that_asks_for_it)
     uint64_t from = lose(&bed);
     (void)look(&bed, &asked, from, bed.count);
     struct list reading;
-    read_now(&bed, &reading);
+    read_now(&bed, &reading, SIZE_MAX);
     deliver(&reading, ERR_IO);
     assert_int_equal(asked.base.err, ERR_IO);
     for (size_t i = 0; i < bed.store.count; i++) {
@@ -238,13 +207,7 @@ TEST(state_ahead, what_was_not_read_is_not_taken_for_absent)
     for (struct list *at = bed.store.warms.next; at != &bed.store.warms; at = at->next)
         assert_true(CONTAINER_OF(at, struct store_warm, node)->bytes_max > 0);
     struct list reading;
-    list_init(&reading);
-    list_move_all(&reading, &bed.store.warms);
-    for (struct list *at = reading.next; at != &reading; at = at->next) {
-        struct store_warm *warm = CONTAINER_OF(at, struct store_warm, node);
-        warm->read = 1;
-        memory_give(&bed.store, warm, &warm->ranges[0]);
-    }
+    read_now(&bed, &reading, 1);
     deliver(&reading, ERR_OK);
     apply(&bed, from, bed.count);
     assert_true(asked_keys(&bed) > 0);
