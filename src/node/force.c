@@ -50,9 +50,12 @@ void node_force(struct node *node, struct steer *steer)
     node_intake_end(node);
     node_unlead(node, "PROMOTE FORCE");
     node_follows_end(node, BYE_STOP);
-    node->force = (struct force){
-        .on = true, .steer = steer, .through = log_appended(node->log), .ended = UINT64_MAX};
-    node->force.ahead = lsn_before(node->committed, node->force.through);
+    struct lsn through = log_appended(node->log);
+    node->force = (struct force){.on = true,
+                                 .ahead = lsn_before(node->committed, through),
+                                 .steer = steer,
+                                 .through = through,
+                                 .ended = UINT64_MAX};
     log_sync_soon(node->log);
     node_force_step(node);
 }
