@@ -14,6 +14,7 @@
 #include "node/limits.h"
 #include "node/members.h"
 #include "node/node.h"
+#include "node/order.h"
 #include "node/peer.h"
 #include "node/pipeline.h"
 #include "node/points.h"

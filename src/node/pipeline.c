@@ -20,7 +20,7 @@
 #include "base/memory.h"
 #include "base/plant.h"
 
-static void read_clock(struct node *node)
+void node_read_clock(struct node *node)
 {
     if (node->clock_read) return;
     node->clock_read = true; /* once a turn is enough */
@@ -33,7 +33,7 @@ static void read_clock(struct node *node)
 struct stamp node_now(struct node *node)
 {
     if (!node->leads) return node->machine->ops->stamp(node->machine);
-    read_clock(node);
+    node_read_clock(node);
     return hlc_now(&node->hlc, node->wall_ms, node->boot_us / 1000);
 }
 
@@ -46,59 +46,19 @@ void node_fail(struct node *node, enum node_failure failure, const struct why *w
     clock_defer(node->world.clock, &node->tell);
 }
 
-/* --- The end of a call --- */
-
-void node_call_end(struct call *call, enum call_end end)
-{
-    buffer_release(&call->kept);
-    call->state = CALL_NOWHERE;
-    call->done(call, end);
-}
-
-void node_ghost_done(struct call *call, enum call_end end)
-{
-    (void)end;
-    struct ghost *ghost = CONTAINER_OF(call, struct ghost, call);
-    memory_free(ghost);
-}
-
-struct ghost *node_ghost(void)
-{
-    struct ghost *ghost = memory_zeroed(1, sizeof *ghost);
-    ghost->call.kind = CALL_WRITE;
-    ghost->call.reply = reply_nobody();
-    ghost->call.done = node_ghost_done;
-    return ghost;
-}
-
 /* --- Into the order --- */
-
-static void order_add(struct node *node, struct call *call)
-{
-    list_append(&node->order, &call->node);
-    node->order_count++;
-    call->state = CALL_IN_ORDER;
-}
-
-static void order_take(struct node *node, struct call *call)
-{
-    MUST(node->order_count > 0);
-    list_remove(&call->node);
-    node->order_count--;
-    call->state = CALL_NOWHERE;
-}
 
 bool node_append(struct node *node, struct call *call, struct bytes payload)
 {
     if (!node->leads || node->phase == NODE_FAILED || node->phase == NODE_STOPPED) return false;
-    read_clock(node);
+    node_read_clock(node);
     struct stamp stamp = hlc_next(&node->hlc, node->wall_ms, node->boot_us / 1000);
     struct lsn at;
     if (log_append(node->log, stamp, payload, &at) != ERR_OK) return false;
     call->lsn = at;
     call->began_us = node->boot_us;
     call->attempt = 0;
-    order_add(node, call);
+    node_order_add(node, call);
     node->upkeep.last_append_us = node->boot_us;
     clock_defer(node->world.clock, &node->push);
     node_serves_advanced(node);
@@ -118,29 +78,6 @@ void node_append_ghost(struct node *node, struct bytes payload)
     if (node_append_own(node, payload).at != 0) node_wait_named(node, payload);
 }
 
-void node_order_entry(struct node *node, struct lsn lsn)
-{
-    struct ghost *ghost = node_ghost();
-    read_clock(node);
-    ghost->call.lsn = lsn;
-    ghost->call.began_us = node->boot_us;
-    order_add(node, &ghost->call);
-    node->upkeep.last_append_us = node->boot_us;
-}
-
-void node_order_cut(struct node *node, struct lsn last)
-{
-    struct list *at = node->order.next;
-    while (at != &node->order) {
-        struct call *call = CONTAINER_OF(at, struct call, node);
-        at = at->next;
-        if (!lsn_before(last, call->lsn)) continue; /* a read has none, and stays */
-        order_take(node, call);
-        node_call_end(call, CALL_UNKNOWN);
-        at = node->order.next; /* its client may have taken others along */
-    }
-}
-
 void node_append_proposals(struct node *node, const struct buffer *proposals)
 {
     for (size_t at = 0; at + 4 <= proposals->size;) {
@@ -157,7 +94,7 @@ static void order_add_read(struct node *node, struct call *call, struct bytes pa
     call->attempt = 0;
     call->now = node_now(node);
     buffer_append(&call->kept, payload);
-    order_add(node, call);
+    node_order_add(node, call);
     clock_defer(node->world.clock, &node->apply);
 }
 
@@ -317,7 +254,7 @@ static const char *refused_read(struct node *node)
     if (!node->leads || node_intake_is_on(&node->intake)) return NULL;
     struct lsn applied = node->machine->ops->applied(node->machine).lsn;
     if (lsn_before(applied, node->start.epoch_lsn)) return refuse_unopened;
-    read_clock(node);
+    node_read_clock(node);
     return node_reach_is_sure(node, node->boot_us) ? NULL : refuse_unsure;
 }
 
@@ -393,7 +330,7 @@ static void stall(struct node *node, struct call *call)
 static bool take_unlogged(struct node *node, struct call *call)
 {
     if (call->refused) {
-        order_take(node, call);
+        node_order_take(node, call);
         call->reply->ops->error(call->reply, (const char *)call->kept.data);
         node_call_end(call, CALL_REFUSED);
         return true;
@@ -407,7 +344,7 @@ static bool take_unlogged(struct node *node, struct call *call)
         if (err == ERR_PENDING) stall(node, call);
         if (err != ERR_OK) return false;
     }
-    order_take(node, call);
+    node_order_take(node, call);
     node_call_end(call, CALL_ANSWERED);
     return true;
 }
@@ -463,7 +400,7 @@ static bool take_entry(struct node *node, struct call *call)
     }
     node_stamps_applied(node, &entry);
     node_points_applied(node, &entry);
-    order_take(node, call);
+    node_order_take(node, call);
     row_add(node, call);
     call->mark = node->machine->ops->applied(node->machine);
     if (call->kind == CALL_WAIT) {
@@ -551,19 +488,6 @@ void node_log_failed(struct log_listener *listener, const struct why *why)
 
 /* --- The rest of the service --- */
 
-/* A ghost takes the place of a call whose entry stands in the order. */
-static void order_replace(struct call *call)
-{
-    struct ghost *ghost = node_ghost();
-    ghost->call.lsn = call->lsn;
-    ghost->call.began_us = call->began_us;
-    ghost->call.attempt = call->attempt;
-    ghost->call.state = CALL_IN_ORDER;
-    list_append(&call->node,
-                &ghost->call.node); /* as a list head, `call` has its place before itself */
-    list_remove(&call->node);
-}
-
 void node_cancel(struct service *service, struct call *call)
 {
     struct node *node = node_of(service);
@@ -578,9 +502,9 @@ void node_cancel(struct service *service, struct call *call)
     case CALL_IN_ORDER:
         if (call->lsn.at != 0) {
             (void)node_wait_cancel(node, call);
-            order_replace(call);
+            node_order_replace(call);
         } else {
-            order_take(node, call);
+            node_order_take(node, call);
         }
         break;
     }

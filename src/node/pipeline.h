@@ -8,19 +8,6 @@
 #include "seam/machine.h"
 #include "seam/service.h"
 
-/* Where a call is; struct call's `state`. */
-enum call_place {
-    CALL_NOWHERE = 0,
-    CALL_IN_ORDER, /* in node->order */
-    CALL_PARKED,   /* a read waiting for the store */
-    CALL_IDLE,     /* a CALL_WAIT waiting for one of its keys */
-};
-
-/* A call without a client: an entry that the node itself proposed, or whose client has gone. */
-struct ghost {
-    struct call call;
-};
-
 /* A read, out of the order, whose records are being fetched. */
 struct parked {
     struct machine_warm warm;
@@ -39,16 +26,12 @@ bool node_append(struct node *node, struct call *call, struct bytes payload);
 void node_append_ghost(struct node *node, struct bytes payload);
 /* An entry of the node itself: its LSN; 0: the log has no room, or this copy does not lead. */
 struct lsn node_append_own(struct node *node, struct bytes payload);
-void node_call_end(struct call *call, enum call_end end);
-void node_order_entry(struct node *node, struct lsn lsn); /* appended by a session: to be applied */
-void node_order_cut(struct node *node, struct lsn last);  /* the entries behind it are gone */
 void node_commit(struct node *node, struct lsn through); /* committed, by the rule or the primary */
 void node_append_proposals(struct node *node, const struct buffer *proposals);
-struct ghost *node_ghost(void);
-void node_ghost_done(struct call *call, enum call_end end);
 void node_log_advanced(struct log_listener *listener);
 void node_log_failed(struct log_listener *listener, const struct why *why);
 void node_fail(struct node *node, enum node_failure failure, const struct why *why);
 struct stamp node_now(struct node *node);
+void node_read_clock(struct node *node); /* once a turn */
 
 #endif
