@@ -281,11 +281,14 @@ static void begin_anew(struct cluster *cluster, unsigned index)
 {
     talkers_go(&cluster->talkers, false);
     talkers_drop(&cluster->talkers);
+    bool again = cluster->states[index].forced; /* nobody knows what became of the last time */
     cluster->states[index].forced_life = sim_node_lives(cluster->nodes[index]);
     annals_force(&cluster->annals, index, true);
     bool answered = cluster_say(cluster, index, "PROMOTE FORCE");
     /* Who ends at once after an error may have begun it all the same. */
-    if (answered && !cluster_said_ok(cluster) && sim_node_is_up(cluster->nodes[index])) {
+    bool refused = answered && !cluster_said_ok(cluster) && sim_node_is_up(cluster->nodes[index]);
+    if (refused && again) return;
+    if (refused) {
         annals_force(&cluster->annals, index, false);
         talkers_go(&cluster->talkers, cluster->asking);
         return;
