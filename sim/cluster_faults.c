@@ -30,6 +30,7 @@ static void draw_settings(struct cluster *cluster)
     static const uint64_t segments[] = {64 << 10, 128 << 10, 256 << 10};
     static const uint64_t budgets[] = {16 << 10, 64 << 10, 1 << 20};
     static const uint64_t behind[] = {60 << 10, 400 << 10, 64 << 20};
+    static const uint64_t ahead[] = {0, 2 << 10, 64 << 10, 1 << 30};
     static const uint64_t rates[] = {0, 0, 100 << 10};
     static const char *const saves[] = {"", "1 20", "3 200"};
     unsigned most = cluster->count < 3 ? cluster->count : 2;
@@ -41,6 +42,7 @@ static void draw_settings(struct cluster *cluster)
         .flush_bytes_max = budgets[cluster_below(cluster, 3)],
         .save = saves[cluster_below(cluster, 3)],
         .behind_bytes = behind[cluster_below(cluster, 3)],
+        .ahead_bytes = ahead[cluster_below(cluster, 4)],
         .drop_after_s = cluster_below(cluster, 6),
         .image_bytes_per_s = rates[cluster_below(cluster, 3)],
     };

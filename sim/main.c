@@ -196,11 +196,12 @@ static void add_cluster(struct cluster_result *sum, const struct cluster_result 
         sum->told.events[i] += one->told.events[i];
     for (unsigned i = 0; i < RECOVER_RULES; i++) sum->told.rules[i] += one->told.rules[i];
     for (unsigned i = 0; i < BYE_REASONS; i++) sum->told.ends[i] += one->told.ends[i];
+    sum->told.read_back += one->told.read_back;
 }
 
 static void print_told(const struct sibling_told *told)
 {
-    printf("\nsessions:");
+    printf("\nread_back=%" PRIu64 "\nsessions:", told->read_back);
     for (unsigned i = 0; i < ORCHESTRATOR_EVENT_KINDS; i++)
         printf(" %s=%" PRIu64, orchestrator_event_name((enum orchestrator_event_kind)i),
                told->events[i]);

@@ -48,11 +48,12 @@ static struct machine_maker *host_observe(struct server_host *host, struct machi
 static enum err configure(struct sibling *copy, struct why *why)
 {
     const struct sibling_settings *settings = &copy->settings;
-    char numbers[6][SIBLING_WORD_BYTES];
-    const uint64_t values[6] = {settings->segment_bytes, settings->flush_bytes_max,
+    char numbers[7][SIBLING_WORD_BYTES];
+    const uint64_t values[7] = {settings->segment_bytes, settings->flush_bytes_max,
                                 settings->min_in_sync,   settings->behind_bytes,
-                                settings->drop_after_s,  settings->image_bytes_per_s};
-    for (unsigned i = 0; i < 6; i++) {
+                                settings->drop_after_s,  settings->image_bytes_per_s,
+                                settings->ahead_bytes};
+    for (unsigned i = 0; i < 7; i++) {
         (void)snprintf(numbers[i], sizeof numbers[i], "%" PRIu64, values[i]);
     }
     const char *words[] = {"--dir",
@@ -91,6 +92,8 @@ static enum err configure(struct sibling *copy, struct why *why)
                            numbers[4],
                            "--rebuild-rate",
                            numbers[5],
+                           "--replica-apply-backlog",
+                           numbers[6],
                            "--replicaof",
                            copy->follow};
     size_t count = sizeof words / sizeof words[0] - (copy->follow[0] == '\0' ? 2 : 0);
@@ -103,6 +106,7 @@ static bool program_start(struct sim_program *base, struct world *world)
     copy->seams = *world;
     copy->ready = false;
     copy->event_next = 1;
+    copy->read_back = 0;
     copy->why.text[0] = '\0';
     copy->config = config_open();
     enum err err = configure(copy, &copy->why);
@@ -192,7 +196,10 @@ static void look_visit(struct sim_visit *visit, struct world *world)
     service->ops->copies(service, &copy->look->copies);
     service->ops->status(service, &copy->look->service);
     copy->look->looked = true;
-    if (copy->told != NULL) count_events(copy, service);
+    if (copy->told == NULL) return;
+    count_events(copy, service);
+    copy->told->read_back += copy->look->service.read_back - copy->read_back;
+    copy->read_back = copy->look->service.read_back;
 }
 
 void sibling_look(struct sibling *copy, struct sibling_look *out)

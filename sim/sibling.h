@@ -18,6 +18,7 @@ struct sibling_settings {
     uint64_t segment_bytes, flush_bytes_max;
     const char *save;      /* borrowed */
     uint64_t behind_bytes; /* budget of a copy that is behind */
+    uint64_t ahead_bytes;  /* that one takes before it is applied */
     uint64_t drop_after_s; /* a copy that counts is removed when it is gone for so long */
     uint64_t image_bytes_per_s;
 };
@@ -34,6 +35,7 @@ struct sibling_told {
     uint64_t events[ORCHESTRATOR_EVENT_KINDS];
     uint64_t rules[RECOVER_RULES]; /* of plans */
     uint64_t ends[BYE_REASONS];
+    uint64_t read_back; /* entries applied that were in the log's files only */
 };
 
 struct sibling {
@@ -59,6 +61,7 @@ struct sibling {
     struct sibling_look *look; /* for the visit */
     struct sibling_told *told; /* of all copies together; borrowed, NULL: not counted */
     uint64_t event_next;       /* of the process of now */
+    uint64_t read_back;        /* of it, counted so far */
 };
 
 /* Opens a node for it. `copy` does not move until the world is closed. */

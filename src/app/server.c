@@ -87,6 +87,7 @@ static struct node_copies node_copies_of(const struct config *config, struct cop
         .drop_after_us = (uint64_t)config_int(config, CONFIG_REPLICA_DROP_AFTER) * 1000000,
         .silent_us = (uint64_t)config_int(config, CONFIG_REPLICA_SILENT_BUDGET) * 1000000,
         .behind_bytes_max = config_size(config, CONFIG_REPLICA_BYTES_BUDGET),
+        .ahead_bytes = config_size(config, CONFIG_REPLICA_APPLY_BACKLOG),
         .rebuilds_max = (unsigned)config_int(config, CONFIG_REBUILDS_MAX),
         .image_bytes_per_s = config_size(config, CONFIG_REBUILD_RATE),
     };
@@ -282,7 +283,8 @@ static enum err configured(struct config_watch *watch, const struct config *conf
         node_set_archive(server->node, &options.archive);
     if (id == CONFIG_PRIMARYAUTH || id == CONFIG_PRIMARYUSER || id == CONFIG_REPLICA_DROP_AFTER ||
         id == CONFIG_REPLICA_SILENT_BUDGET || id == CONFIG_REPLICA_BYTES_BUDGET ||
-        id == CONFIG_REBUILDS_MAX || id == CONFIG_REBUILD_RATE) {
+        id == CONFIG_REPLICA_APPLY_BACKLOG || id == CONFIG_REBUILDS_MAX ||
+        id == CONFIG_REBUILD_RATE) {
         struct copies_texts texts;
         struct node_copies copies = node_copies_of(config, &texts);
         node_set_copies(server->node, &copies);

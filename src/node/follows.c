@@ -280,7 +280,6 @@ static struct follows *make(struct node *node)
 {
     struct follows *follows = memory_zeroed(1, sizeof *follows);
     follows->node = node;
-    follows->ahead_bytes = NODE_FOLLOW_AHEAD_BYTES;
     follows->timer.fired = time_over;
     follows->dial.connected = connected;
     follows->dial.failed = dial_failed;

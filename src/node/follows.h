@@ -30,6 +30,11 @@ struct epoch node_follows_epoch(const struct node *node);
 /* What the primary said last. False: nothing yet. */
 bool node_follows_watermarks(const struct node *node, struct message_watermarks *out);
 bool node_follows_streams(const struct node *node);
+bool node_follows_catches_up(const struct node *node); /* in a session that does not stream yet */
+/* Of the log, for what waits to be applied; and whether more waits there than may: what comes then
+ * is to wait in the log's files. */
+uint64_t node_follows_memory_bytes(const struct node *node);
+bool node_follows_overflows(const struct node *node);
 void node_follows_status(const struct node *node, struct copies_status *out);
 
 /* Host and port of "host:port", without the brackets of a v6 address; port 0: there is none. */

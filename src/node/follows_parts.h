@@ -76,7 +76,6 @@ struct follows {
     uint64_t
         sessions;  /* the version of an endpoint: of results that come later than their session */
     bool streamed; /* in this session, or in the one that has just ended */
-    uint64_t ahead_bytes; /* of the log that may wait to be applied before more is taken */
     struct lsn appended, durable, applied, flushed; /* as told last */
     enum follows_result turn_result;                /* of the newest cut or install */
     uint64_t turn_begun;                            /* `begun` then */

@@ -367,15 +367,49 @@ static void step(struct peer *peer, const struct session_event *event, struct se
     if (follower->watermarks.copy_count > 0) follows->watermarks = follower->watermarks;
 }
 
-/* Nothing more is taken while much waits to be applied that could be: it stands in memory. What
- * waits for the primary's word does not count, for that word may be what is left unread. */
-static bool is_full(struct peer *peer)
+uint64_t node_follows_memory_bytes(const struct node *node)
 {
-    const struct follows *follows = follows_of(peer);
-    const struct node *node = follows->node;
-    if (!is_open(node) || log_kept_bytes(node->log) <= follows->ahead_bytes) return false;
+    uint64_t ahead = node->copies.ahead_bytes, share = ahead / NODE_FOLLOW_MEMORY_SHARE;
+    bool small = ahead > 0 && share < NODE_FOLLOW_MEMORY_BYTES;
+    return small ? share : NODE_FOLLOW_MEMORY_BYTES;
+}
+
+/* What waits for the primary's word cannot: that word may be what is left unread. */
+static bool something_waits(const struct node *node)
+{
     struct lsn may_apply = lsn_min(node->committed, log_durable(node->log));
     return lsn_before(node->machine->ops->applied(node->machine).lsn, may_apply);
+}
+
+static bool memory_is_full(const struct node *node)
+{
+    return log_kept_bytes(node->log) > node_follows_memory_bytes(node);
+}
+
+static bool spills(const struct node *node)
+{
+    return node->copies.ahead_bytes > 0 && !node_follows_streams(node);
+}
+
+bool node_follows_overflows(const struct node *node)
+{
+    return spills(node) && !node_is_behind(node) && memory_is_full(node) && something_waits(node);
+}
+
+bool node_follows_catches_up(const struct node *node)
+{
+    const struct follows *follows = node->follows;
+    return follows != NULL && in_session(follows) && !node_follows_streams(node);
+}
+
+/* Nothing more is taken for a while: what came is to be applied, or written, first. */
+static bool is_full(struct peer *peer)
+{
+    const struct node *node = follows_of(peer)->node;
+    if (!is_open(node) || !something_waits(node)) return false;
+    if (node_is_behind(node))
+        return memory_is_full(node) || log_is_low(node->log) || !node_behind_has_room(node);
+    return memory_is_full(node) && !spills(node);
 }
 
 /* --- Its end --- */

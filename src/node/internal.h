@@ -6,6 +6,7 @@
 #include "command/command.h"
 #include "node/archiving.h"
 #include "node/awaits.h"
+#include "node/behind.h"
 #include "node/doors.h"
 #include "node/feed.h"
 #include "node/follows.h"
@@ -80,6 +81,7 @@ struct node {
     bool held;    /* too much is unflushed: no apply until the flush is done */
     struct machine_warm stall_warm;
     struct ahead ahead;
+    struct behind behind;
     struct list parked;
     uint64_t parked_count;
     struct histogram commit_us;       /* of entries, from append to applied */

@@ -47,6 +47,8 @@ enum {
     /* Entries that a replay shows the machine at once. */
     NODE_REPLAY_WINDOW_ENTRIES = 16384,
     NODE_REPLAY_WINDOW_BYTES = 4 << 20,
+    /* What a start applies before anything is answered; the rest follows while it serves. */
+    NODE_REPLAY_BYTES = 64 << 20,
     /* Entries, and bytes of them, whose records are read ahead at once, and how far ahead. */
     NODE_AHEAD_ENTRIES = 512,
     NODE_AHEAD_BYTES = 2 << 20,
@@ -73,8 +75,16 @@ enum {
     NODE_SESSION_WINDOW_ENTRIES = 65536,
     NODE_SESSION_IMAGE_WINDOW_BYTES = 32 << 20, /* the far end syncs an image in large pieces */
     NODE_SESSION_BATCH_BYTES = 256 << 10,
-    /* So much of the log may wait in memory to be applied before a replica takes more. */
-    NODE_FOLLOW_AHEAD_BYTES = 32 << 20,
+    /* So much of the log may wait in memory to be applied before a replica takes no more, or leaves
+       it in the log's files: at most, and this part of what may wait there. */
+    NODE_FOLLOW_MEMORY_BYTES = 32 << 20,
+    NODE_FOLLOW_MEMORY_SHARE = 32,
+    /* What is read of it again at a time. While the session still catches up so many entries are
+       applied in one go, and then none for so many times as long. */
+    NODE_BEHIND_ENTRIES = 4096,
+    NODE_BEHIND_BYTES = 16 << 20,
+    NODE_BEHIND_STEP_ENTRIES = 64,
+    NODE_BEHIND_PAUSES = 3,
     /* Feature level that is spoken. */
     NODE_SESSION_LEVEL = 1,
     /* Connections of copies at a time, and entries in a batch that is read for one. */

@@ -181,6 +181,8 @@ void node_close(struct node *node)
     clock_cancel(node->world.clock, &node->turn_task);
     node_awaits_end(node);
     node_copies_close(node);
+    node_behind_drop(node);
+    log_reader_close(node->start.reader);
     struct why why;
     archive_close(node->archiving.archive);
     snapshot_close(node->images.snapshot);
@@ -193,7 +195,6 @@ void node_close(struct node *node)
     } else {
         log_abandon(node->log);
     }
-    log_reader_close(node->start.reader);
     node_stamps_close(node);
     node_points_close(node);
     if (node->machine != NULL) node->maker->close(node->maker, node->machine);
@@ -248,6 +249,7 @@ void node_set_copies(struct node *node, const struct node_copies *copies)
     now->drop_after_us = copies->drop_after_us;
     now->silent_us = copies->silent_us;
     now->behind_bytes_max = copies->behind_bytes_max;
+    now->ahead_bytes = copies->ahead_bytes;
     now->rebuilds_max = copies->rebuilds_max;
     now->image_bytes_per_s = copies->image_bytes_per_s;
 }

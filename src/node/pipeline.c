@@ -316,13 +316,12 @@ static void stall_fetched(struct machine_warm *warm)
     node_run(node);
 }
 
-static void stall(struct node *node, struct call *call)
+static void stall(struct node *node, struct lsn lsn)
 {
-    call->attempt++;
     node->stalled = true;
     node->stall_warm = (struct machine_warm){.done = stall_fetched};
     node->machine->ops->warm(node->machine, &node->stall_warm);
-    node_look_ahead_from(node, call->lsn);
+    node_look_ahead_from(node, lsn);
 }
 
 /* A read or local call whose turn it is. Its clock is that of its admission, between the stamps of
@@ -341,7 +340,10 @@ static bool take_unlogged(struct node *node, struct call *call)
                               .final_expiry = true,
                               .attempt = call->attempt};
         enum err err = evaluate_read(node, call, &query);
-        if (err == ERR_PENDING) stall(node, call);
+        if (err == ERR_PENDING) {
+            call->attempt++;
+            stall(node, call->lsn);
+        }
         if (err != ERR_OK) return false;
     }
     node_order_take(node, call);
@@ -377,29 +379,39 @@ static void row_add(struct node *node, const struct call *call)
     node->row_count++;
 }
 
+/* ERR_PENDING: a record is missing. Another failure is the node's. */
+static enum err apply_entry(struct node *node, const struct entry *entry, unsigned attempt,
+                            struct told_outcome *told)
+{
+    struct reply *reply = told->outcome.reply;
+    size_t place = reply->ops->mark(reply);
+    told->node = node;
+    if (node->events != NULL) told->outcome.notify = tell_keyspace;
+    enum err err = node->machine->ops->apply(node->machine, entry, attempt, &told->outcome);
+    if (err == ERR_OK) {
+        node_stamps_applied(node, entry);
+        node_points_applied(node, entry);
+    } else if (err == ERR_PENDING) {
+        reply->ops->rewind(reply, place);
+        stall(node, entry->lsn);
+    } else {
+        struct why why;
+        why_fail(&why, err, "entry %" PRIu64 " could not be applied: %s", entry->lsn.at,
+                 err_name(err));
+        node_fail(node, err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE, &why);
+    }
+    return err;
+}
+
 static bool take_entry(struct node *node, struct call *call)
 {
     struct entry entry;
     bool there = log_entry(node->log, call->lsn, &entry);
     MUST(there);
-    struct told_outcome told = {.outcome.reply = call->reply, .node = node};
-    if (node->events != NULL) told.outcome.notify = tell_keyspace;
-    size_t place = call->reply->ops->mark(call->reply);
-    enum err err = node->machine->ops->apply(node->machine, &entry, call->attempt, &told.outcome);
-    if (err == ERR_PENDING) {
-        call->reply->ops->rewind(call->reply, place);
-        stall(node, call);
-        return false;
-    }
-    if (err != ERR_OK) {
-        struct why why;
-        why_fail(&why, err, "entry %" PRIu64 " could not be applied: %s", entry.lsn.at,
-                 err_name(err));
-        node_fail(node, err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE, &why);
-        return false;
-    }
-    node_stamps_applied(node, &entry);
-    node_points_applied(node, &entry);
+    struct told_outcome told = {.outcome.reply = call->reply};
+    enum err err = apply_entry(node, &entry, call->attempt, &told);
+    if (err == ERR_PENDING) call->attempt++;
+    if (err != ERR_OK) return false;
     node_order_take(node, call);
     row_add(node, call);
     call->mark = node->machine->ops->applied(node->machine);
@@ -409,6 +421,33 @@ static bool take_entry(struct node *node, struct call *call)
         node_call_end(call, CALL_ANSWERED);
     }
     return true;
+}
+
+/* An entry without a call. */
+static bool take_behind(struct node *node)
+{
+    struct entry entry;
+    if (!node_behind_next(node, &entry)) return false;
+    struct told_outcome told = {.outcome.reply = reply_nobody()};
+    enum err err = apply_entry(node, &entry, node->behind.attempt, &told);
+    if (err == ERR_PENDING) node->behind.attempt++;
+    if (err != ERR_OK) return false;
+    node_behind_applied(node, &entry);
+    return true;
+}
+
+/* False: what comes next may not be taken yet. */
+static bool take_next(struct node *node)
+{
+    struct list *first = list_first(&node->order);
+    struct call *call = first == NULL ? NULL : CONTAINER_OF(first, struct call, node);
+    if (call != NULL && call->lsn.at == 0) return take_unlogged(node, call);
+    if (node_is_behind(node)) {
+        bool pauses = node_behind_gives_way(node) && node->again.armed;
+        return !pauses && take_behind(node);
+    }
+    if (call == NULL || lsn_before(node->committed, call->lsn)) return false;
+    return take_entry(node, call);
 }
 
 /* A primary serves when its epoch is open; but one that has to wait for others for that, and a
@@ -430,21 +469,20 @@ void node_run(struct node *node)
     node->applying = true;
     uint64_t began_us = clock_now_us(node->world.clock);
     unsigned taken = 0;
-    bool going = node_apply_tail(node);
+    bool gives_way = node_behind_gives_way(node);
+    unsigned most = gives_way ? NODE_BEHIND_STEP_ENTRIES : NODE_APPLY_STEP_ENTRIES;
+    bool going = true;
     while (going && !node->stalled && !node->held && !node_stamps_hold(node) &&
            !node_points_hold(node) && node->phase != NODE_FAILED) {
-        struct list *first = list_first(&node->order);
-        if (first == NULL) break;
-        struct call *call = CONTAINER_OF(first, struct call, node);
-        if (call->lsn.at != 0 && lsn_before(node->committed, call->lsn)) break;
-        if (taken == NODE_APPLY_STEP_ENTRIES) {
-            clock_timer_start(node->world.clock, &node->again, 0);
-            break;
-        }
-        going = call->lsn.at == 0 ? take_unlogged(node, call) : take_entry(node, call);
-        taken++;
+        if (taken == most) break;
+        going = take_next(node);
+        if (going) taken++;
     }
     uint64_t now_us = clock_now_us(node->world.clock);
+    if (taken == most) {
+        uint64_t pause_us = gives_way ? (now_us - began_us) * NODE_BEHIND_PAUSES : 0;
+        clock_timer_start(node->world.clock, &node->again, pause_us);
+    }
     row_end(node, now_us);
     if (!node->stalled) { /* a row that met a record on disk says nothing of applying */
         node->upkeep.applied_calls += taken;
@@ -473,6 +511,7 @@ void node_log_advanced(struct log_listener *listener)
 {
     struct node *node = CONTAINER_OF(listener, struct node, log_listener);
     if (node->phase == NODE_FAILED) return;
+    node_behind_advanced(node);
     node_members_commit(node);
     node_flush_advanced(node);
     node_sessions_advanced(node);

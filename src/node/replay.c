@@ -115,12 +115,14 @@ enum err node_replay(struct node *node, struct lsn from, struct lsn to, struct w
     enum err err = take_reader(node, from, why);
     if (err != ERR_OK) return err;
     window_init(&window);
+    uint64_t bytes = 0;
     do {
         err = window_fill(&window, node->start.reader, to, why);
         if (err == ERR_OK) err = window_apply(node, &window, why);
-    } while (err == ERR_OK && lsn_before(window.entries[window.count - 1].lsn, to));
+        bytes += window.bytes.size;
+    } while (err == ERR_OK && lsn_before(window.entries[window.count - 1].lsn, to) &&
+             bytes < NODE_REPLAY_BYTES);
     window_release(&window);
-    node->start.reader_at = lsn_next(to);
     if (err == ERR_OK) measure(node, clock_now_us(node->world.clock) - began_us);
     return err;
 }
@@ -134,6 +136,11 @@ static void looked_ahead(struct machine_warm *warm)
     if (node->phase != NODE_FAILED) node_look_ahead(node);
 }
 
+static bool entry_of(const struct node *node, struct lsn lsn, struct entry *entry)
+{
+    return node_behind_entry(node, lsn, entry) || log_entry(node->log, lsn, entry);
+}
+
 static size_t gather(const struct node *node, struct lsn from, struct entry *entries)
 {
     struct lsn applied = node->machine->ops->applied(node->machine).lsn;
@@ -141,7 +148,7 @@ static size_t gather(const struct node *node, struct lsn from, struct entry *ent
     uint64_t bytes = 0;
     while (count < NODE_AHEAD_ENTRIES && bytes < NODE_AHEAD_BYTES &&
            from.at + count <= applied.at + NODE_AHEAD_MOST &&
-           log_entry(node->log, (struct lsn){from.at + count}, &entries[count])) {
+           entry_of(node, (struct lsn){from.at + count}, &entries[count])) {
         bytes += entries[count].payload.size;
         count++;
     }

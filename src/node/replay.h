@@ -12,7 +12,8 @@
 
 struct node;
 
-/* Applies the entries of the log from `from` through `to`; none if `to` is before. Blocks. */
+/* Applies the entries of the log from `from` through `to`, or so many of them as a start may take
+ * time for; none if `to` is before. Blocks. */
 MUST_USE enum err node_replay(struct node *node, struct lsn from, struct lsn to, struct why *why);
 
 /* What a replay takes for a record that it has to read, after one that took so long. Few records

@@ -100,6 +100,8 @@ static void node_status(struct service *service, struct service_status *out)
         .batches = stats.batches,
         .entries = stats.entries,
         .calls_waiting = node->order_count,
+        .apply_backlog = node_behind_entries(node),
+        .read_back = node->behind.read_back,
         .reads_fetching = node->parked_count,
         .waiters = node->waiters.waiting,
         .commit_us = &node->commit_us,

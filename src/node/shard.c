@@ -74,11 +74,18 @@ void node_sessions_advanced(struct node *node)
 
 /* --- A replica's log --- */
 
+static void order_entry(struct node *node, const struct entry *entry)
+{
+    if (node_is_behind(node)) node_behind_append(node, entry);
+    else node_order_entry(node, entry->lsn);
+}
+
 enum err node_follow_append(struct node *node, struct message_entries entries,
                             struct lineage before, struct why *why)
 {
     if (node->leads || node->turn.kind != TURN_NONE || node->phase == NODE_FAILED)
         return why_fail(why, ERR_SHUT, "this copy takes no entries of others now");
+    if (node_follows_overflows(node)) node_behind_begin(node);
     struct entry entry;
     struct lineage previous = before;
     enum err err = ERR_OK;
@@ -90,7 +97,7 @@ enum err node_follow_append(struct node *node, struct message_entries entries,
         hlc_observe(&node->hlc, entry.stamp);
         if (entry.payload.size > 0 && entry.payload.data[0] == ENTRY_MEMBERS)
             node_members_note(node, entry.payload);
-        node_order_entry(node, entry.lsn);
+        order_entry(node, &entry);
         node_wait_named(node, entry.payload);
     }
     clock_defer(node->world.clock, &node->push);

@@ -109,23 +109,6 @@ static enum err pass_gate(struct node *node, struct facts *facts, struct why *wh
     }
 }
 
-bool node_apply_tail(struct node *node)
-{
-    struct start *start = &node->start;
-    struct lsn from = start->tail_from, to = lsn_min(node->committed, start->tail_to);
-    if (lsn_before(to, from)) return true;
-    struct why why;
-    start->tail_from = lsn_next(to); /* once */
-    enum err err = node_replay(node, from, to, &why);
-    if (lsn_before(start->tail_to, start->tail_from)) {
-        log_reader_close(start->reader);
-        start->reader = NULL;
-    }
-    if (err != ERR_OK)
-        node_fail(node, err == ERR_CORRUPT ? NODE_FAILED_CORRUPT : NODE_FAILED_STORE, &why);
-    return err == ERR_OK;
-}
-
 static void note_entry(struct node *node, const struct entry *entry)
 {
     node_epochs_note(node, entry);
@@ -171,13 +154,14 @@ static enum err begin(struct node *node, const struct log_found *found, struct w
     if (PLANTED(FORGET_RECORDED_COMMIT)) to = found->last.lsn;
     enum err err = node_images_open(node, why);
     if (err == ERR_OK) err = node_replay(node, from, to, why);
+    log_reader_close(node->start.reader);
+    node->start.reader = NULL;
     if (err == ERR_OK) err = node_read_history(node, found->last.lsn, why);
     if (err != ERR_OK) return err;
     site_sweep(&node->site);
     node->committed = to;
     node->incarnation = found->incarnation;
-    node->start.tail_from = lsn_next(to);
-    node->start.tail_to = found->last.lsn;
+    node->start.last = node->behind.to = found->last.lsn; /* beyond `to`: waits for our epoch's */
     node->start.epoch_lsn = found->last.lsn;
     node->start.stamp = found->stamp;
     return ERR_OK;
@@ -215,7 +199,7 @@ enum err node_start(struct node *node, struct why *why)
 uint64_t node_start_gap(const struct node *node)
 {
     const struct start *start = &node->start;
-    uint64_t end = start->tail_to.at, mark = start->store.lsn.at;
+    uint64_t end = start->last.at, mark = start->store.lsn.at;
     return end > mark ? end - mark : mark - end;
 }
 

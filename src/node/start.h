@@ -22,10 +22,10 @@ struct start {
     struct mark store, image;      /* that were found, and that was installed; LSN 0: none */
     uint64_t began_us, decided_us; /* when it began; after how long the gate had its outcome */
     uint64_t replayed, took_us;
-    struct lsn tail_from, tail_to; /* beyond the recorded commit: wait for our epoch's */
-    struct lsn epoch_lsn;          /* of this start's epoch entry */
-    struct stamp stamp;            /* of that entry */
-    struct log_reader *reader;     /* at reader_at, handed from one reading to the next; or NULL */
+    struct lsn last;           /* of the log that it found */
+    struct lsn epoch_lsn;      /* of this start's epoch entry */
+    struct stamp stamp;        /* of that entry */
+    struct log_reader *reader; /* at reader_at, from the store's mark to the replay; or NULL */
     struct lsn reader_at;
 };
 
@@ -40,9 +40,6 @@ MUST_USE enum err node_open_log(struct node *node, const struct lsn *cut, struct
                                 struct why *why);
 /* What the entries through `last`, the end of the log, say of epochs and members. Blocks. */
 MUST_USE enum err node_read_history(struct node *node, struct lsn last, struct why *why);
-/* Applies what is committed of the entries that the start has left in the log. False: the node has
- * failed. Blocks. */
-bool node_apply_tail(struct node *node);
 /* It serves: one line that says how it came to that. */
 void node_start_report(const struct node *node);
 /* How far the store's mark stood from the end of the log, whichever was ahead. */

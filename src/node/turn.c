@@ -86,8 +86,6 @@ static void cut_now(struct node *node)
     struct mark mark = node->turn.mark, before = log_before(node->log);
     struct why why;
     tell_given_up(node);
-    log_reader_close(node->start.reader);
-    node->start.reader = NULL;
     enum err err = log_close(node->log, &why);
     node->log = NULL;
     enum err verdict = err;
@@ -97,11 +95,9 @@ static void cut_now(struct node *node)
     if (err == ERR_OK) err = node_open_log(node, cuts ? &mark.lsn : NULL, &found, &why);
     if (err == ERR_OK) {
         /* What stays and is not applied yet is in the memory of no log any more. */
-        struct lsn applied = node->machine->ops->applied(node->machine).lsn;
-        node_order_cut(node, applied);
+        node_order_cut(node, node->machine->ops->applied(node->machine).lsn);
         node->ahead.through = (struct lsn){0};
-        node->start.tail_from = lsn_next(applied);
-        node->start.tail_to = found.last.lsn;
+        node->behind.to = found.last.lsn;
         err = node_read_history(node, found.last.lsn, &why);
     }
     if (err != ERR_OK) turn_fails(node, err, &why);
@@ -131,8 +127,7 @@ static void close_shard(struct node *node)
     clock_timer_stop(node->world.clock, &node->again);
     snapshot_close(node->images.snapshot);
     node->images.snapshot = NULL;
-    log_reader_close(node->start.reader);
-    node->start.reader = NULL;
+    node_behind_drop(node);
     node_stamps_close(node);
     node_points_close(node);
     node->maker->close(node->maker, node->machine);
@@ -288,6 +283,7 @@ void node_turn(struct node *node, const struct turn *turn)
     node->turn = *turn;
     node->turn_task.run = turn_task;
     node_serves_end(node, BYE_STOP);
+    node_behind_pause(node);
     close_archive(node);
     if (turn->kind == TURN_CUT) log_stop(node->log);
     else node_images_stop(node, "the copy is being changed");

@@ -178,11 +178,16 @@ static void stop_log(struct node *node)
 
 /* What this copy cannot commit by itself it leaves in the log, for whoever leads then: a replica,
  * whose session is over, at once. What a replica has taken faster than it could apply it leaves
- * there too, after a while, for its next start, which applies faster. */
+ * there too, after a while, for its next start, which applies faster; what waits in the log's
+ * files, at once. */
 static void give_up_entries(struct node *node)
 {
     if (node->phase != NODE_DRAINING) return;
     bool late = clock_now_us(node->world.clock) >= node->upkeep.drain_until_us;
+    if (node_is_behind(node) && (late || !node->leads)) {
+        node_behind_drop(node);
+        node_order_cut(node, applied_lsn(node));
+    }
     if (!node->leads) node_order_cut(node, late ? applied_lsn(node) : node->committed);
     else if (late && progress_rule(&node->progress).mode == COMMIT_ALL)
         node_order_cut(node, node->committed);
@@ -199,7 +204,7 @@ void node_stop_step(struct node *node)
     }
     give_up_entries(node);
     bool waits = node->stalled || !list_empty(&node->parked); /* for records */
-    if (node->phase == NODE_DRAINING && node->order_count == 0 && !waits) {
+    if (node->phase == NODE_DRAINING && node->order_count == 0 && !waits && !node_is_behind(node)) {
         node->phase = NODE_FLUSHING;
     }
     if (node->phase != NODE_FLUSHING || node->upkeep.flushing || node->upkeep.flush_wanted) return;

@@ -140,6 +140,8 @@ struct service_status {
     uint64_t log_segments, log_written_bytes;
     uint64_t syncs, sync_us_total, sync_us_last, sync_us_worst, batches, entries;
     uint64_t calls_waiting, expired_keys;
+    uint64_t apply_backlog;  /* entries that a copy has in its log's files only, to be applied */
+    uint64_t read_back;      /* entries that were applied from there, since the start */
     uint64_t reads_fetching; /* reads out of the order that wait for the disk */
     uint64_t waiters;        /* calls that wait, their first attempt behind them */
     /* How long entries took from their append until they were applied, and syncs of the log, since

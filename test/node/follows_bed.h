@@ -25,7 +25,8 @@ struct bed {
     struct machine machine;
     struct log_listener listener;
     uint64_t applied;
-    bool stalls; /* nothing is applied */
+    bool stalls;       /* nothing is applied */
+    bool behind, full; /* part of the log is in no memory; no more of it may be */
     /* What the shard was asked for. */
     unsigned facts, begins, ends, promotes, appends;
     uint64_t committed;
@@ -104,6 +105,16 @@ void node_follow_commit(struct node *node, struct lsn lsn)
     node->committed = lsn;
     if (!bed->stalls) bed->applied = lsn.at;
     node_follows_advanced(node);
+}
+
+bool node_is_behind(const struct node *node)
+{
+    return bed_of(node)->behind;
+}
+
+bool node_behind_has_room(const struct node *node)
+{
+    return !bed_of(node)->full;
 }
 
 void node_serves_begin(struct node *node)

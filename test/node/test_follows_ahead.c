@@ -21,7 +21,7 @@ TEST(node_follows_ahead, no_more_is_taken_while_much_waits_to_be_applied)
     bed_follow(bed, false);
     bed_exchange(bed);
     expect_all(bed);
-    bed->node.follows->ahead_bytes = 0;
+    bed->node.copies.ahead_bytes = 1;
     bed->stalls = true;
     bed_write(bed, 5);
     bed_exchange(bed); /* committed here, and so it could be applied */
@@ -43,7 +43,7 @@ TEST(node_follows_ahead, what_nobody_may_apply_yet_holds_up_nothing)
     bed_write(bed, 20);
     bed_follow(bed, false);
     bed_exchange(bed);
-    bed->node.follows->ahead_bytes = 0;
+    bed->node.copies.ahead_bytes = 1;
     bed_write(bed, 5); /* comes before the word that it is committed */
     bed_exchange(bed);
     expect_all(bed);

@@ -9,6 +9,7 @@ enum { LARGE_BYTES = NODE_REPLAY_WINDOW_BYTES / 2 + 1 };
 
 static void start_again(struct bed *bed)
 {
+    bed_run(bed, 2 * SIM_SECOND); /* what is committed is recorded */
     sim_node_crash(bed->sim, (struct sim_cut){SIM_KEEP_ALL, 0});
     bed->fake.applied_words[0] = 0;
     bed->fake.foreseen = bed->fake.foresights = 0;

@@ -428,7 +428,7 @@ TEST(node_start, gate_reports_after_success_only)
 
 TEST(node_start, gap_is_absolute)
 {
-    struct node node = {.start = {.store.lsn = {4}, .tail_to = {10}}};
+    struct node node = {.start = {.store.lsn = {4}, .last = {10}}};
     assert_int_equal(node_start_gap(&node), 6);
     node.start.store.lsn.at = 13;
     assert_int_equal(node_start_gap(&node), 3);

@@ -126,6 +126,11 @@ static void write_pipeline(const struct service_status *status, struct text *tex
 {
     one(text, TEXT_GAUGE, "calls_in_order", "Entries and reads that wait for their turn.",
         status->calls_waiting);
+    one(text, TEXT_GAUGE, "apply_backlog_entries",
+        "Entries in the log's files, and not in memory, that are to be applied.",
+        status->apply_backlog);
+    one(text, TEXT_COUNTER, "log_read_back_entries_total",
+        "Entries that were applied from the log's files.", status->read_back);
     one(text, TEXT_GAUGE, "reads_fetching", "Reads that wait for the disk.",
         status->reads_fetching);
     one(text, TEXT_GAUGE, "waiters", "Blocking commands that wait for an element.",

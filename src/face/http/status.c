@@ -201,6 +201,7 @@ static json_t *shard_of(const struct http_view *view)
     (void)json_object_set_new(object, "commit", latency(status->commit_us));
     (void)json_object_set_new(object, "log", log_of(view));
     put(object, "calls_in_order", status->calls_waiting);
+    put(object, "apply_backlog_entries", status->apply_backlog);
     put(object, "reads_fetching", status->reads_fetching);
     put(object, "waiters", status->waiters);
     put(object, "memory_bytes", status->memory_bytes);

@@ -223,11 +223,11 @@ static void section_tidemark(const struct info *info)
         method, place, status->calls_waiting, status->low_space ? 1 : 0, status->clock_jump_ms);
     const struct service_stamps *stamps = &status->stamps;
     buffer_append_format(info->out,
-                         "stamps_checked:%" PRIu64 "\r\nstamps_skipped:%" PRIu64
-                         "\r\nstamp_lsn:%" PRIu64 "\r\nrecounts:%" PRIu64 "\r\nrecount_lsn:%" PRIu64
-                         "\r\n",
-                         stamps->checked, stamps->skipped, stamps->mark.lsn.at, stamps->recounts,
-                         stamps->recounted.at);
+                         "apply_backlog_entries:%" PRIu64 "\r\nstamps_checked:%" PRIu64
+                         "\r\nstamps_skipped:%" PRIu64 "\r\nstamp_lsn:%" PRIu64
+                         "\r\nrecounts:%" PRIu64 "\r\nrecount_lsn:%" PRIu64 "\r\n",
+                         status->apply_backlog, stamps->checked, stamps->skipped,
+                         stamps->mark.lsn.at, stamps->recounts, stamps->recounted.at);
     copies_describe_own(info->face, info->out);
 }
 

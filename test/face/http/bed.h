@@ -128,6 +128,8 @@ static inline void http_bed_fill(struct http_bed *bed)
         .entries = 46,
         .calls_waiting = 47,
         .expired_keys = 48,
+        .apply_backlog = 51,
+        .read_back = 52,
         .reads_fetching = 49,
         .waiters = 50,
         .commit_us = &bed->commit_us,
