@@ -4,19 +4,14 @@
 #include "base/memory.h"
 #include "node/internal.h"
 
-static struct lsn applied_lsn(const struct node *node)
-{
-    return node->machine->ops->applied(node->machine).lsn;
-}
-
 bool node_is_behind(const struct node *node)
 {
-    return lsn_before(applied_lsn(node), node->behind.to);
+    return lsn_before(node_applied_lsn(node), node->behind.to);
 }
 
 uint64_t node_behind_entries(const struct node *node)
 {
-    return node_is_behind(node) ? node->behind.to.at - applied_lsn(node).at : 0;
+    return node_is_behind(node) ? node->behind.to.at - node_applied_lsn(node).at : 0;
 }
 
 bool node_behind_gives_way(const struct node *node)
@@ -34,7 +29,7 @@ static struct entry *ring_at(const struct behind *behind, unsigned place)
 void node_behind_begin(struct node *node)
 {
     struct behind *behind = &node->behind;
-    node_order_cut(node, applied_lsn(node));
+    node_order_cut(node, node_applied_lsn(node));
     behind->to = log_appended(node->log);
     behind->bytes = behind->least = log_kept_bytes(node->log);
     node_behind_advanced(node);
@@ -80,7 +75,7 @@ static enum err follow_open(struct node *node, struct why *why)
     struct behind *behind = &node->behind;
     if (behind->follow != NULL) return ERR_OK;
     behind->listener.ready = follow_ready;
-    struct lsn from = {applied_lsn(node).at + behind->count + 1};
+    struct lsn from = {node_applied_lsn(node).at + behind->count + 1};
     return log_follow_open(&behind->follow, node->log, from, &behind->listener, why);
 }
 
@@ -107,7 +102,7 @@ static void ring_pop(struct behind *behind)
 static enum err fill(struct node *node, struct why *why)
 {
     struct behind *behind = &node->behind;
-    if (node->turn.kind != TURN_NONE) return ERR_NOT_FOUND; /* the log is about to be closed */
+    if (node->turn.kind != TURN_NONE) return ERR_NOT_FOUND;    /* the log is about to be closed */
     struct lsn through = lsn_min(node->committed, behind->to); /* and so it is written */
     enum err err = follow_open(node, why);
     if (behind->ring == NULL)

@@ -26,11 +26,6 @@ static bool is_gone(const struct node *node)
     return node->machine == NULL;
 }
 
-static struct lsn applied_lsn(const struct node *node)
-{
-    return node->machine->ops->applied(node->machine).lsn;
-}
-
 static struct lsn flushed_lsn(const struct node *node)
 {
     return node->machine->ops->flushed(node->machine).lsn;
@@ -49,7 +44,8 @@ static struct effects_place feed_place(struct feed *feed)
 static bool feed_is_open(struct feed *feed)
 {
     const struct node *node = node_of_feed(feed);
-    return !is_gone(node) && node->leads && !lsn_before(applied_lsn(node), node->start.epoch_lsn);
+    return !is_gone(node) && node->leads &&
+           !lsn_before(node_applied_lsn(node), node->start.epoch_lsn);
 }
 
 static struct mark feed_mark(struct feed *feed)
@@ -140,7 +136,7 @@ static void feed_open(struct feed *feed, struct feed_export *request)
         export_end(request, ERR_REFUSED, "the server is being started or stopped");
         return;
     }
-    request->through = applied_lsn(node);
+    request->through = node_applied_lsn(node);
     if (lsn_before(flushed_lsn(node), request->through) && node_is_low(node)) {
         export_end(request, ERR_SPACE, "the disk is nearly full");
         return;

@@ -245,7 +245,7 @@ static void tell_log(struct peer *peer, struct session_event *event)
     if (is_open(node)) {
         follows->appended = log_appended(node->log);
         follows->durable = log_durable(node->log);
-        follows->applied = node->machine->ops->applied(node->machine).lsn;
+        follows->applied = node_applied_lsn(node);
         follows->flushed = node->machine->ops->flushed(node->machine).lsn;
     }
     event->appended = follows->appended;
@@ -378,7 +378,7 @@ uint64_t node_follows_memory_bytes(const struct node *node)
 static bool something_waits(const struct node *node)
 {
     struct lsn may_apply = lsn_min(node->committed, log_durable(node->log));
-    return lsn_before(node->machine->ops->applied(node->machine).lsn, may_apply);
+    return lsn_before(node_applied_lsn(node), may_apply);
 }
 
 static bool memory_is_full(const struct node *node)

@@ -16,11 +16,6 @@
 
 enum { SECOND_US = 1000 * 1000 };
 
-static struct lsn applied_lsn(const struct node *node)
-{
-    return node->machine->ops->applied(node->machine).lsn;
-}
-
 static struct lsn flushed_lsn(const struct node *node)
 {
     return node->machine->ops->flushed(node->machine).lsn;
@@ -110,7 +105,7 @@ enum err node_save(struct service *service, struct why *why)
         return why_fail(why, ERR_REFUSED, "the copy is being changed");
     if (node_is_low(node)) return why_fail(why, ERR_SPACE, "the disk is nearly full");
     images->wanted = true;
-    images->through = PLANTED(IMAGE_BEFORE_FLUSH) ? flushed_lsn(node) : applied_lsn(node);
+    images->through = PLANTED(IMAGE_BEFORE_FLUSH) ? flushed_lsn(node) : node_applied_lsn(node);
     save_step(node);
     return ERR_OK;
 }
@@ -119,7 +114,7 @@ enum err node_save(struct service *service, struct why *why)
  * that was restored from a copy): it tells nothing of what is here. */
 static uint64_t changes_since(const struct node *node, struct lsn image)
 {
-    struct lsn applied = applied_lsn(node);
+    struct lsn applied = node_applied_lsn(node);
     return lsn_before(applied, image) ? applied.at : applied.at - image.at;
 }
 

@@ -281,7 +281,7 @@ void node_intake_step(struct node *node)
         if (!node_votes_are_on(node)) node_votes_ask(node);
         return;
     }
-    struct lsn applied = node->machine->ops->applied(node->machine).lsn;
+    struct lsn applied = node_applied_lsn(node);
     if (node->leads && lsn_before(applied, node->start.epoch_lsn)) return;
     if (intake->phase == INTAKE_ASKS) {
         if (intake->listener != NULL) begin_link(node);

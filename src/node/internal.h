@@ -138,6 +138,11 @@ static inline struct node *node_of(struct service *service)
     return CONTAINER_OF(service, struct node, service);
 }
 
+static inline struct lsn node_applied_lsn(const struct node *node)
+{
+    return node->machine->ops->applied(node->machine).lsn;
+}
+
 /* service.c */
 extern const struct service_ops node_service_ops;
 

@@ -48,7 +48,7 @@ enum {
     NODE_REPLAY_WINDOW_ENTRIES = 16384,
     NODE_REPLAY_WINDOW_BYTES = 4 << 20,
     /* What a start applies before anything is answered; the rest follows while it serves. */
-    NODE_REPLAY_BYTES = 64 << 20,
+    NODE_REPLAY_BYTES = 32 << 20,
     /* Entries, and bytes of them, whose records are read ahead at once, and how far ahead. */
     NODE_AHEAD_ENTRIES = 512,
     NODE_AHEAD_BYTES = 2 << 20,
@@ -78,7 +78,7 @@ enum {
     /* So much of the log may wait in memory to be applied before a replica takes no more, or leaves
        it in the log's files: at most, and this part of what may wait there. */
     NODE_FOLLOW_MEMORY_BYTES = 32 << 20,
-    NODE_FOLLOW_MEMORY_SHARE = 32,
+    NODE_FOLLOW_MEMORY_SHARE = 16,
     /* What is read of it again at a time. While the session still catches up so many entries are
        applied in one go, and then none for so many times as long. */
     NODE_BEHIND_ENTRIES = 4096,

@@ -252,7 +252,7 @@ static const char *refused_read(struct node *node)
 {
     if (node->force.ahead) return refuse_forced;
     if (!node->leads || node_intake_is_on(&node->intake)) return NULL;
-    struct lsn applied = node->machine->ops->applied(node->machine).lsn;
+    struct lsn applied = node_applied_lsn(node);
     if (lsn_before(applied, node->start.epoch_lsn)) return refuse_unopened;
     node_read_clock(node);
     return node_reach_is_sure(node, node->boot_us) ? NULL : refuse_unsure;
@@ -262,7 +262,7 @@ static const char *refused_read(struct node *node)
 static bool is_serving(struct node *node)
 {
     if (node->serving.at == 0) return false;
-    if (lsn_before(node->machine->ops->applied(node->machine).lsn, node->serving)) return true;
+    if (lsn_before(node_applied_lsn(node), node->serving)) return true;
     node->serving = (struct lsn){0};
     return false;
 }
@@ -456,7 +456,7 @@ static void become_ready(struct node *node)
 {
     if (node->phase != NODE_OPENING) return;
     bool alone = node->leads && progress_rule(&node->progress).mode == COMMIT_LOCAL;
-    struct lsn applied = node->machine->ops->applied(node->machine).lsn;
+    struct lsn applied = node_applied_lsn(node);
     if (alone && lsn_before(applied, node->start.epoch_lsn)) return;
     node->phase = NODE_SERVING;
     node->upkeep.applied_calls = node->upkeep.applied_us = 0; /* the old tail was among them */
@@ -491,7 +491,7 @@ void node_run(struct node *node)
     node->applying = false;
     if (node->phase == NODE_FAILED) return;
     node_look_ahead(node);
-    log_forget(node->log, node->machine->ops->applied(node->machine).lsn);
+    log_forget(node->log, node_applied_lsn(node));
     become_ready(node);
     node_sessions_advanced(node);
     node_intake_step(node);

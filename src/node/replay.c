@@ -143,7 +143,7 @@ static bool entry_of(const struct node *node, struct lsn lsn, struct entry *entr
 
 static size_t gather(const struct node *node, struct lsn from, struct entry *entries)
 {
-    struct lsn applied = node->machine->ops->applied(node->machine).lsn;
+    struct lsn applied = node_applied_lsn(node);
     size_t count = 0;
     uint64_t bytes = 0;
     while (count < NODE_AHEAD_ENTRIES && bytes < NODE_AHEAD_BYTES &&

@@ -6,11 +6,6 @@
 #include "base/plant.h"
 #include "node/internal.h"
 
-static struct lsn applied_lsn(const struct node *node)
-{
-    return node->machine->ops->applied(node->machine).lsn;
-}
-
 static struct message_stamp *place_of(struct stamps *stamps, struct lsn lsn)
 {
     return &stamps->notes[lsn.at / STAMPS_EVERY % STAMPS_PLACES];
@@ -44,7 +39,7 @@ static void begin(struct node *node, const struct message_stamp *own,
     stamps->told = false;
     stamps->own = *own;
     stamps->other = *other;
-    stamps->flush_through = applied_lsn(node);
+    stamps->flush_through = node_applied_lsn(node);
     char mark[MARK_TEXT_BYTES], mine[DIGEST_TEXT_BYTES], theirs[DIGEST_TEXT_BYTES];
     mark_format(&other->mark, mark);
     digest_format(own->digest, mine);

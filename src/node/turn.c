@@ -95,7 +95,7 @@ static void cut_now(struct node *node)
     if (err == ERR_OK) err = node_open_log(node, cuts ? &mark.lsn : NULL, &found, &why);
     if (err == ERR_OK) {
         /* What stays and is not applied yet is in the memory of no log any more. */
-        node_order_cut(node, node->machine->ops->applied(node->machine).lsn);
+        node_order_cut(node, node_applied_lsn(node));
         node->ahead.through = (struct lsn){0};
         node->behind.to = found.last.lsn;
         err = node_read_history(node, found.last.lsn, &why);

@@ -15,11 +15,6 @@
 #include "node/internal.h"
 #include "node/replay.h"
 
-static struct lsn applied_lsn(const struct node *node)
-{
-    return node->machine->ops->applied(node->machine).lsn;
-}
-
 static void measure_applying(struct node *node)
 {
     enum { SAMPLE_US = 50 * 1000 };
@@ -59,7 +54,7 @@ static void flush_done(struct machine_flush *flush)
         node->upkeep.store_low = false;
         /* The flushed mark's own entry stays, so that a start can compare its lineage. */
         struct lsn through = flush->flushed;
-        if (PLANTED(TRIM_ABOVE_FLUSHED)) through = lsn_next(applied_lsn(node));
+        if (PLANTED(TRIM_ABOVE_FLUSHED)) through = lsn_next(node_applied_lsn(node));
         /* Nor what a copy still needs of it (I6). */
         struct lsn floor = node_serves_floor(node, through);
         if (!PLANTED(TRIM_BELOW_COPY)) through = lsn_min(through, floor);
@@ -85,7 +80,7 @@ void node_flush_now(struct node *node)
     if (node->upkeep.flushing || node->upkeep.flush_wanted) return;
     node->upkeep.flush.done = flush_done;
     node->upkeep.flush_wanted = true;
-    node->upkeep.flush_through = applied_lsn(node);
+    node->upkeep.flush_through = node_applied_lsn(node);
     if (lsn_before(log_durable(node->log), node->upkeep.flush_through) &&
         !PLANTED(FLUSH_BEYOND_DURABLE)) {
         log_sync_soon(node->log);
@@ -98,7 +93,7 @@ void node_flush_now(struct node *node)
 static uint64_t replay_us(const struct node *node)
 {
     const struct machine_ops *ops = node->machine->ops;
-    uint64_t entries = applied_lsn(node).at - ops->flushed(node->machine).lsn.at;
+    uint64_t entries = node_applied_lsn(node).at - ops->flushed(node->machine).lsn.at;
     uint64_t records = ops->unflushed_records(node->machine);
     return (entries * node->upkeep.replay_entry_ns + records * node->upkeep.replay_record_ns) /
            1000;
@@ -160,7 +155,8 @@ static void free_space(struct node *node)
     if (!node_is_low(node) || now_us < node->upkeep.reclaim_not_before_us) return;
     node->upkeep.reclaim_not_before_us = now_us + NODE_FLUSH_RETRY_US;
     node->machine->ops->reclaim(node->machine);
-    bool behind = lsn_before(node->machine->ops->flushed(node->machine).lsn, applied_lsn(node));
+    bool behind = lsn_before(node->machine->ops->flushed(node->machine).lsn,
+                             node_applied_lsn(node));
     if (behind && now_us >= node->upkeep.flush_not_before_us) node_flush_now(node);
 }
 
@@ -186,9 +182,9 @@ static void give_up_entries(struct node *node)
     bool late = clock_now_us(node->world.clock) >= node->upkeep.drain_until_us;
     if (node_is_behind(node) && (late || !node->leads)) {
         node_behind_drop(node);
-        node_order_cut(node, applied_lsn(node));
+        node_order_cut(node, node_applied_lsn(node));
     }
-    if (!node->leads) node_order_cut(node, late ? applied_lsn(node) : node->committed);
+    if (!node->leads) node_order_cut(node, late ? node_applied_lsn(node) : node->committed);
     else if (late && progress_rule(&node->progress).mode == COMMIT_ALL)
         node_order_cut(node, node->committed);
 }
@@ -208,7 +204,8 @@ void node_stop_step(struct node *node)
         node->phase = NODE_FLUSHING;
     }
     if (node->phase != NODE_FLUSHING || node->upkeep.flushing || node->upkeep.flush_wanted) return;
-    bool behind = lsn_before(node->machine->ops->flushed(node->machine).lsn, applied_lsn(node));
+    bool behind = lsn_before(node->machine->ops->flushed(node->machine).lsn,
+                             node_applied_lsn(node));
     if (!behind || node->upkeep.store_low || PLANTED(STOP_WITHOUT_FLUSH)) {
         stop_log(node); /* with a full disk the log has everything: the next start replays it */
         return;

@@ -30,24 +30,51 @@ TEST(node_replay, the_machine_sees_every_entry_of_the_old_log_before_it_is_appli
     bed_close(&bed);
 }
 
-TEST(node_replay, what_does_not_fit_into_one_window_is_applied_in_several)
+static char *large_write(void)
 {
-    struct bed bed;
-    bed_open(&bed);
     char *words = memory_alloc(6 + LARGE_BYTES + 1);
     memcpy(words, "SET k ", 6);
     memset(words + 6, 'v', LARGE_BYTES);
     words[6 + LARGE_BYTES] = 0;
-    for (unsigned i = 0; i < 5; i++) {
-        struct asked *write = bed_ask(&bed, CALL_WRITE, words);
-        bed_run(&bed, SIM_SECOND);
+    return words;
+}
+
+static void write_large(struct bed *bed, unsigned count)
+{
+    char *words = large_write();
+    for (unsigned i = 0; i < count; i++) {
+        struct asked *write = bed_ask(bed, CALL_WRITE, words);
+        bed_run(bed, SIM_SECOND);
         expect_answer(write, "+OK");
     }
     memory_free(words);
+}
+
+TEST(node_replay, what_does_not_fit_into_one_window_is_applied_in_several)
+{
+    struct bed bed;
+    bed_open(&bed);
+    write_large(&bed, 5);
     start_again(&bed);
     assert_string_equal(bed.fake.applied_words, "epoch set set set set set epoch");
     assert_int_equal(bed.fake.foreseen, 6);
     assert_in_range(bed.fake.foresights, 3, 4);
+    bed_close(&bed);
+}
+
+TEST(node_replay, of_a_large_backlog_a_start_applies_the_first_part_before_it_goes_on)
+{
+    enum { FIRST = NODE_REPLAY_BYTES / LARGE_BYTES + 1, REST = 4 };
+    struct bed bed;
+    bed_open(&bed);
+    write_large(&bed, FIRST + REST);
+    start_again(&bed);
+    assert_in_range(bed.fake.foreseen, FIRST, FIRST + 3);
+    struct service_status status;
+    bed.service->ops->status(bed.service, &status);
+    assert_int_equal(status.applied.at, 1 + FIRST + REST + 1);
+    assert_int_equal(status.start_replayed_entries, 1 + FIRST + REST);
+    assert_in_range(status.read_back, REST - 2, REST + 1);
     bed_close(&bed);
 }
 
