@@ -332,7 +332,7 @@ void node_follows_close(struct node *node)
     node_follows_end(node, BYE_STOP);
     node->follows_kept = NULL;
     follows_image_let_go(&follows->image);
-    if (follows->image.busy) follows->image.returned = free_late;
+    if (follows_image_is_busy(&follows->image)) follows->image.returned = free_late;
     else free_late(&follows->image);
 }
 

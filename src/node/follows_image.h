@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* follows_image: the image that is being received: its bytes are written and synced in the order in
- * which they came, one request at a time, and what comes meanwhile waits. */
+ * which they came. The next are written while those before are synced, since a disk does little
+ * while bytes are copied; what comes meanwhile waits. */
 #ifndef NODE_FOLLOWS_IMAGE_H
 #define NODE_FOLLOWS_IMAGE_H
 
@@ -8,8 +9,8 @@
 #include "seam/world.h"
 #include "snapshot/incoming/incoming.h"
 
-/*   CLOSED --begin--> (an earlier request returns) --> OPEN --finish, all is synced--> CLOSED
- *   any --let_go--> (the request under way returns) --> CLOSED */
+/*   CLOSED --begin--> (earlier requests return) --> OPEN --finish, all is synced--> CLOSED
+ *   any --let_go--> (the requests under way return) --> CLOSED */
 struct follows_image {
     struct disk *disk;
     struct clock *clock;
@@ -17,20 +18,22 @@ struct follows_image {
     void (*opened)(struct follows_image *image, enum err err, const struct why *why);
     void (*synced)(struct follows_image *image, enum err err, const struct why *why);
     void (*finished)(struct follows_image *image); /* all of it is; it is closed */
-    /* NULL, or: let go of while its request was under way, which has returned. It may be freed. */
+    /* NULL, or: let go of while requests were under way, which have returned. It may be freed. */
     void (*returned)(struct follows_image *image);
 
     struct incoming incoming;
     char *directory; /* of images */
     struct image_place place;
     struct image_offer offer;
-    bool open, begins; /* begins: to be opened once the request of before has returned */
+    bool open, begins; /* begins: to be opened once the requests of before have returned */
+    bool gone;         /* let go of: closed once they have returned */
     bool finishes, failed;
-    struct buffer waiting, flying;
-    uint64_t written, stored;
-    struct disk_request request;
-    bool busy;
-    bool sync_due; /* whatever the number of bytes */
+    struct buffer waiting, flying;     /* flying: written piece by piece; */
+    size_t flown;                      /* so much of it is */
+    uint64_t written, syncing, stored; /* bytes; syncing: `sync` covers them */
+    struct disk_request write, sync;
+    bool writes, syncs; /* it is under way */
+    bool sync_due;      /* whatever the number of bytes */
     struct timer timer;
 };
 
@@ -47,5 +50,10 @@ MUST_USE bool follows_image_write(struct follows_image *image, struct bytes byte
 void follows_image_finish(struct follows_image *image); /* that was all; finished() follows */
 /* Nothing more is told. What is durable stays for the next time. */
 void follows_image_let_go(struct follows_image *image);
+
+static inline bool follows_image_is_busy(const struct follows_image *image)
+{
+    return image->writes || image->syncs;
+}
 
 #endif

@@ -280,7 +280,8 @@ static void take_state(struct follows *follows, enum session_state state)
     note_proven(node);
     /* Without an image too: then there was nothing to give up. */
     if (follows->wipe) wipe_no_more(follows);
-    if (!follows->image.busy) incoming_discard(&place); /* of a transfer that is not needed now */
+    if (!follows_image_is_busy(&follows->image))
+        incoming_discard(&place); /* of a transfer that is not needed now */
     if (is_open(node) && node->serves == NULL) node_serves_begin(node);
 }
 

@@ -406,9 +406,10 @@ TEST(node_follows_session, a_disk_that_does_not_take_the_image_ends_the_session)
     bed_follow(bed, true);
     bed_exchange(bed);
     assert_true(bed->node.follows->image.open);
-    struct disk_request *request = &bed->node.follows->image.request;
-    bed->node.follows->image.busy = true; /* a sync under way fails */
-    request->op = DISK_SYNC;
+    struct disk_request *request = &bed->node.follows->image.sync;
+    fake_clock_pass(&bed->clock, NODE_FOLLOWS_SYNC_US);
+    assert_true(bed->node.follows->image.syncs); /* it fails */
+    list_remove(&request->node);
     request->err = ERR_IO;
     request->done(request);
     bed_turn(bed);
@@ -427,7 +428,7 @@ TEST(node_follows_session, an_image_that_is_being_written_outlives_the_node)
     assert_true(bed->node.follows->image.open);
     bed->node.follows->image.sync_due = true;
     fake_clock_pass(&bed->clock, NODE_FOLLOWS_SYNC_US);
-    assert_true(bed->node.follows->image.busy);
+    assert_true(follows_image_is_busy(&bed->node.follows->image));
     node_follows_end(&bed->node, BYE_STOP);
     node_follows_close(&bed->node);
     assert_null(bed->node.follows_kept);
