@@ -98,6 +98,25 @@ static void ring_pop(struct behind *behind)
     behind->count--;
 }
 
+static bool ring_has_room(const struct behind *behind)
+{
+    return behind->count < NODE_BEHIND_ENTRIES && behind->ring_bytes < NODE_BEHIND_BYTES;
+}
+
+static void ring_make(struct behind *behind)
+{
+    if (behind->ring == NULL)
+        behind->ring = memory_zeroed(NODE_BEHIND_ENTRIES, sizeof *behind->ring);
+}
+
+bool node_behind_hold(struct node *node, const struct entry *entry)
+{
+    struct behind *behind = &node->behind;
+    ring_make(behind);
+    ring_push(behind, entry);
+    return ring_has_room(behind);
+}
+
 /* Reads on while there is room; what is being read tells its arrival. */
 static enum err fill(struct node *node, struct why *why)
 {
@@ -105,10 +124,8 @@ static enum err fill(struct node *node, struct why *why)
     if (node->turn.kind != TURN_NONE) return ERR_NOT_FOUND;    /* the log is about to be closed */
     struct lsn through = lsn_min(node->committed, behind->to); /* and so it is written */
     enum err err = follow_open(node, why);
-    if (behind->ring == NULL)
-        behind->ring = memory_zeroed(NODE_BEHIND_ENTRIES, sizeof *behind->ring);
-    while (err == ERR_OK && behind->count < NODE_BEHIND_ENTRIES &&
-           behind->ring_bytes < NODE_BEHIND_BYTES) {
+    ring_make(behind);
+    while (err == ERR_OK && ring_has_room(behind)) {
         struct entry entry;
         err = log_follow_next(behind->follow, through, &entry, why);
         if (err == ERR_OK) ring_push(behind, &entry);
@@ -130,7 +147,7 @@ bool node_behind_next(struct node *node, struct entry *entry)
     }
     if (behind->count == 0) return false;
     *entry = *ring_at(behind, 0);
-    return true;
+    return !lsn_before(node->committed, entry->lsn);
 }
 
 void node_behind_applied(struct node *node, const struct entry *entry)

@@ -39,6 +39,8 @@ bool node_behind_gives_way(const struct node *node);
 void node_behind_append(struct node *node, const struct entry *entry);
 /* What the disk has needs no memory. */
 void node_behind_advanced(struct node *node);
+/* An entry of a start's own reading, behind those that were read. False: no more are held. */
+bool node_behind_hold(struct node *node, const struct entry *entry);
 /* The next entry, if it is committed, borrowed until it is applied. False: node->apply runs when
  * there is one, or the node has failed. */
 bool node_behind_next(struct node *node, struct entry *entry);

@@ -123,7 +123,21 @@ enum err node_replay(struct node *node, struct lsn from, struct lsn to, struct w
     } while (err == ERR_OK && lsn_before(window.entries[window.count - 1].lsn, to) &&
              bytes < NODE_REPLAY_BYTES);
     window_release(&window);
+    node->start.reader_at = lsn_next(node_applied_lsn(node));
     if (err == ERR_OK) measure(node, clock_now_us(node->world.clock) - began_us);
+    return err;
+}
+
+enum err node_read_ahead(struct node *node, struct lsn last, struct why *why)
+{
+    struct entry entry = {.lsn = node_applied_lsn(node)};
+    if (!lsn_before(entry.lsn, last)) return ERR_OK;
+    enum err err = take_reader(node, lsn_next(entry.lsn), why);
+    bool more = true;
+    while (err == ERR_OK && more && lsn_before(entry.lsn, last)) {
+        err = log_reader_next(node->start.reader, &entry, why);
+        if (err == ERR_OK) more = node_behind_hold(node, &entry);
+    }
     return err;
 }
 

@@ -16,6 +16,10 @@ struct node;
  * time for; none if `to` is before. Blocks. */
 MUST_USE enum err node_replay(struct node *node, struct lsn from, struct lsn to, struct why *why);
 
+/* The entries behind the state through `last`, or the first of them, are held for the time when
+ * they are committed. Blocks. */
+MUST_USE enum err node_read_ahead(struct node *node, struct lsn last, struct why *why);
+
 /* What a replay takes for a record that it has to read, after one that took so long. Few records
  * say little: then what was assumed stays. */
 uint64_t node_replay_record_ns(uint64_t assumed, uint64_t took_us, uint64_t entries,

@@ -154,6 +154,7 @@ static enum err begin(struct node *node, const struct log_found *found, struct w
     if (PLANTED(FORGET_RECORDED_COMMIT)) to = found->last.lsn;
     enum err err = node_images_open(node, why);
     if (err == ERR_OK) err = node_replay(node, from, to, why);
+    if (err == ERR_OK) err = node_read_ahead(node, found->last.lsn, why);
     log_reader_close(node->start.reader);
     node->start.reader = NULL;
     if (err == ERR_OK) err = node_read_history(node, found->last.lsn, why);

@@ -86,6 +86,7 @@ static void cut_now(struct node *node)
     struct mark mark = node->turn.mark, before = log_before(node->log);
     struct why why;
     tell_given_up(node);
+    node_behind_drop(node);
     enum err err = log_close(node->log, &why);
     node->log = NULL;
     enum err verdict = err;

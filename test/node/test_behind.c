@@ -235,3 +235,20 @@ TEST(node_behind, a_clean_stop_does_not_wait_for_it)
     expect_equal(cohort, 'a');
     cohort_close(cohort);
 }
+
+TEST(node_behind, what_a_start_may_not_apply_yet_it_holds_in_memory)
+{
+    struct cohort *cohort = cohort_open(1, local);
+    struct copy *copy = &cohort->copies[0];
+    for (unsigned i = 0; i < 3; i++) copy_write(copy, "SET k7 v");
+    uint64_t last = copy_last(copy);
+    cohort_kill(cohort, 0); /* its last commits are not recorded */
+    cohort_start(cohort, 0);
+    const struct node *node = copy->bed.node;
+    assert_true(applied(copy) < last);
+    assert_int_equal(node->behind.count, last - applied(copy));
+    assert_null(node->behind.follow);
+    UNTIL(cohort, copy_is_open(copy));
+    assert_string_equal(copy_read(copy, "GET k7"), "$v");
+    cohort_close(cohort);
+}

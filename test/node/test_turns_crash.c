@@ -79,6 +79,25 @@ TEST(node_turn, a_cut_takes_what_is_behind_the_entry_and_the_rest_goes_on)
     cohort_close(cohort);
 }
 
+TEST(node_turn, what_a_start_holds_of_what_is_cut_goes_too)
+{
+    struct cohort *cohort = with_a_tail();
+    struct copy *copy = &cohort->copies[2];
+    uint64_t last = copy_last(copy);
+    struct cut cut = mark_of(copy, last - 2);
+    cohort_run(cohort, 2 * SIM_SECOND); /* it is recorded what is committed */
+    cohort_kill(cohort, 2);
+    sim_net_isolate(copy->bed.sim, true);
+    cohort_start(cohort, 2);
+    assert_int_equal(copy->bed.node->behind.count, 3);
+    assert_true(sim_node_visit(copy->bed.sim, &cut.base));
+    UNTIL(cohort, copy->bed.node->turn.kind == TURN_NONE);
+    assert_int_equal(copy_last(copy), last - 2);
+    assert_int_equal(copy->bed.node->behind.count, 0);
+    assert_int_equal(copy->bed.node->behind.to.at, last - 2);
+    cohort_close(cohort);
+}
+
 TEST(node_turn, where_the_lineage_is_another_one_nothing_is_cut)
 {
     for (uint64_t behind = 0; behind < 3; behind++) {
