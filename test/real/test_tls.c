@@ -80,6 +80,9 @@ TEST(real_tls, records_that_arrive_byte_by_byte_are_put_together)
     for (long i = 0; i < size; i++) {
         while (send(raw.fd, record + i, 1, 0) != 1) tls_bed_turn(&bed);
         if (i < 20 || i % 4096 == 0) tls_bed_turn(&bed);
+        /* A record that is whole is given before the next is. */
+        if (i == 17000) TLS_BED_UNTIL(&bed, bed.accepted.received >= 1);
+        if (i == 33000) TLS_BED_UNTIL(&bed, bed.accepted.received >= 2);
     }
     TLS_BED_UNTIL(&bed, bed.accepted.got.size == said.size);
     assert_true(got_is(&bed.accepted, said));
