@@ -53,8 +53,7 @@ struct node_copies {
     uint64_t drop_after_us; /* a copy that counts and is gone for so long is removed; 0: never */
     /* Budgets of one that is behind, then it is given up; 0: none. */
     uint64_t silent_us, behind_bytes_max;
-    uint64_t
-        ahead_bytes; /* this one, catching up, may take so much before it is applied; 0: none */
+    uint64_t ahead_bytes; /* may wait to be applied here while this one catches up; 0: none */
     unsigned rebuilds_max;
     uint64_t image_bytes_per_s; /* to each copy that is rebuilt; 0: no limit */
 };

@@ -275,13 +275,20 @@ TEST(node_follows_image, a_sync_covers_what_was_written_before_it)
     bed_close(bed);
 }
 
-TEST(node_follows_image, a_sync_does_not_cover_a_write_that_is_under_way)
+/* 100 bytes are written and wait for the time, 100 more are being written. */
+static struct bed *while_writing(void)
 {
     struct bed *bed = bed_open();
     begin(bed, 5);
     assert_true(write_piece(bed, 0, 100));
     answer_write(bed, ERR_OK);
     assert_true(write_piece(bed, 100, 100));
+    return bed;
+}
+
+TEST(node_follows_image, a_sync_does_not_cover_a_write_that_is_under_way)
+{
+    struct bed *bed = while_writing();
     fake_clock_pass(&bed->clock, NODE_FOLLOWS_SYNC_US);
     assert_true(bed->image.writes);
     answer_sync(bed, ERR_OK);
@@ -291,11 +298,7 @@ TEST(node_follows_image, a_sync_does_not_cover_a_write_that_is_under_way)
 
 TEST(node_follows_image, who_lets_go_while_two_requests_are_under_way_waits_for_both)
 {
-    struct bed *bed = bed_open();
-    begin(bed, 5);
-    assert_true(write_piece(bed, 0, 100));
-    answer_write(bed, ERR_OK);
-    assert_true(write_piece(bed, 100, 100));
+    struct bed *bed = while_writing();
     fake_clock_pass(&bed->clock, NODE_FOLLOWS_SYNC_US);
     follows_image_let_go(&bed->image);
     begin(bed, 6);
@@ -309,11 +312,7 @@ TEST(node_follows_image, who_lets_go_while_two_requests_are_under_way_waits_for_
 
 TEST(node_follows_image, nothing_is_begun_for_one_that_was_let_go_of)
 {
-    struct bed *bed = bed_open();
-    begin(bed, 5);
-    assert_true(write_piece(bed, 0, 100));
-    answer_write(bed, ERR_OK);
-    assert_true(write_piece(bed, 100, 100));
+    struct bed *bed = while_writing();
     follows_image_let_go(&bed->image);
     fake_clock_pass(&bed->clock, NODE_FOLLOWS_SYNC_US);
     assert_false(bed->image.syncs);
