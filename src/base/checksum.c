@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/checksum_wide.h"
 #include "base/memory.h"
 #include "base/must.h"
 
@@ -22,6 +23,7 @@ enum {
 
 uint64_t checksum64(struct bytes bytes, uint64_t seed)
 {
+    if (bytes.size > CHECKSUM_WIDE_BYTES) return checksum_wide(bytes, seed);
     return XXH3_64bits_withSeed(bytes.data, bytes.size, seed);
 }
 
@@ -65,7 +67,7 @@ uint64_t checksum64_parts(const struct bytes *parts, size_t count, uint64_t seed
     MUST(XXH3_64bits_reset_withSeed(state, seed) == XXH_OK);
     for (size_t i = 0; i < count; i++) {
         if (parts[i].size == 0) continue;
-        MUST(XXH3_64bits_update(state, parts[i].data, parts[i].size) == XXH_OK);
+        checksum_wide_add(state, parts[i]);
     }
     return XXH3_64bits_digest(state);
 }
@@ -91,8 +93,7 @@ void checksum_stream_begin(struct checksum_stream *stream, uint64_t seed)
 
 void checksum_stream_add(struct checksum_stream *stream, struct bytes bytes)
 {
-    if (bytes.size == 0) return;
-    MUST(XXH3_64bits_update(&stream->state, bytes.data, bytes.size) == XXH_OK);
+    if (bytes.size > 0) checksum_wide_add(&stream->state, bytes);
 }
 
 uint64_t checksum_stream_value(const struct checksum_stream *stream)
@@ -112,6 +113,7 @@ static struct digest digest_from(XXH128_hash_t hash)
 
 struct digest digest_of(struct bytes bytes)
 {
+    if (bytes.size > CHECKSUM_WIDE_BYTES) return digest_wide(bytes);
     return digest_from(XXH3_128bits(bytes.data, bytes.size));
 }
 
@@ -126,7 +128,7 @@ struct digest digest_of_parts(const struct bytes *parts, size_t count)
     MUST(XXH3_128bits_reset(state) == XXH_OK);
     for (size_t i = 0; i < count; i++) {
         if (parts[i].size == 0) continue;
-        MUST(XXH3_128bits_update(state, parts[i].data, parts[i].size) == XXH_OK);
+        digest_wide_add(state, parts[i]);
     }
     return digest_from(XXH3_128bits_digest(state));
 }
