@@ -6,19 +6,35 @@
  *
  *   IDLE --a segment to open--> OPEN --> IDLE        IDLE --bytes are missing--> READ --> IDLE
  *   IDLE --the segment has ended, or memory is ahead of it--> CLOSE --> IDLE
+ *   IDLE --a window is in use--> AHEAD --> IDLE
  *
- * In all but IDLE one request is at the disk, and next() says ERR_PENDING. A window is what the
- * segment held when it was read: a batch that is not good in it is damage only if it had been
- * written before. The follower's own pin keeps the segment of the next entry, and all behind it. */
+ * In OPEN, READ and CLOSE one request is at the disk, and next() says ERR_PENDING. In AHEAD the
+ * disk reads the window behind the one that is in use, which goes on until its bytes are used up;
+ * then what is left of it, the beginning of a batch, is put in front of the other one, and they
+ * take turns. A window is what the segment held when it was read: a batch that is not good in it
+ * is damage only if it had been written before. The follower's own pin keeps the segment of the
+ * next entry, and all behind it. */
 #include <inttypes.h>
 
 #include "base/memory.h"
 #include "log/parts.h"
 #include "log/scan.h"
 
-enum { FOLLOW_WINDOW_BYTES = 256 << 10 };
+/* A window is this part of a segment, so that a few follow one another in each, up to what holds a
+ * whole batch of many clients. */
+enum { FOLLOW_WINDOW_SHARE = 16, FOLLOW_WINDOW_BYTES_MAX = 1 << 20 };
 
-enum follow_step { FOLLOW_IDLE, FOLLOW_OPEN, FOLLOW_READ, FOLLOW_CLOSE };
+enum follow_step { FOLLOW_IDLE, FOLLOW_OPEN, FOLLOW_READ, FOLLOW_AHEAD, FOLLOW_CLOSE };
+
+/* Bytes of the segment from `at`. */
+struct follow_window {
+    uint8_t *memory;
+    uint64_t capacity;
+    uint8_t *data; /* inside memory; what is before it has room for the rest of the other */
+    uint64_t at;
+    uint64_t asked, size; /* size is less: the file was shorter; asked 0: there is none */
+    struct lsn written;   /* of the log, when it was asked for */
+};
 
 struct log_follow {
     struct log *log;
@@ -41,14 +57,14 @@ struct log_follow {
     struct log_batch_header header;
     struct bytes rest; /* of the body of a batch in the window: what was not given yet */
 
-    uint8_t *window;
-    uint64_t window_capacity, window_at, window_asked, window_size;
-    struct lsn window_written; /* of the log, when the window was asked for */
+    struct follow_window window, ahead;
+    uint64_t window_bytes; /* of each, unless a batch is larger; whole pages */
 };
 
 static void follow_free(struct log_follow *follow)
 {
-    memory_free(follow->window);
+    memory_free(follow->window.memory);
+    memory_free(follow->ahead.memory);
     memory_free(follow);
 }
 
@@ -66,8 +82,9 @@ static enum err submit(struct log_follow *follow, enum follow_step step,
 
 static enum err close_segment(struct log_follow *follow)
 {
+    if (follow->step != FOLLOW_IDLE) return ERR_PENDING; /* what is read ahead was too much */
     follow->rest = (struct bytes){NULL, 0};
-    follow->window_asked = follow->window_size = 0;
+    follow->window.asked = follow->window.size = follow->ahead.asked = 0;
     struct disk_request request = {.op = DISK_CLOSE, .file = follow->file};
     follow->file = NULL;
     return submit(follow, FOLLOW_CLOSE, &request);
@@ -89,8 +106,11 @@ static void follow_done(struct disk_request *request)
         else follow_free(follow);
         return;
     }
-    if (step == FOLLOW_READ) follow->window_size = request->err == ERR_OK ? request->moved : 0;
-    if (step != FOLLOW_CLOSE && request->err != ERR_OK)
+    if (step == FOLLOW_READ) follow->window.size = request->err == ERR_OK ? request->moved : 0;
+    if (step == FOLLOW_AHEAD) follow->ahead.size = request->err == ERR_OK ? request->moved : 0;
+    if (step == FOLLOW_AHEAD && request->err != ERR_OK) follow->ahead.asked = 0; /* see READ */
+    bool needed = step == FOLLOW_OPEN || step == FOLLOW_READ;
+    if (needed && request->err != ERR_OK)
         follow->err = why_fail(&follow->why, request->err, "LSN %" PRIu64 ": %s",
                                follow->pin.from.at, request->why.text);
     follow->listener->ready(follow->listener);
@@ -134,42 +154,89 @@ static enum err open_segment(struct log_follow *follow, const struct log_segment
     return submit(follow, FOLLOW_OPEN, &request);
 }
 
-static enum err read_window(struct log_follow *follow, uint64_t need)
+/* READ: in place of the window. AHEAD: beside it, behind room for what will be left of it. */
+static enum err read_window(struct log_follow *follow, enum follow_step step, uint64_t at,
+                            uint64_t size)
 {
-    uint64_t left = follow->segment.size - follow->offset;
-    uint64_t size = need > FOLLOW_WINDOW_BYTES ? need : FOLLOW_WINDOW_BYTES;
-    if (size > left) size = left;
-    if (size > follow->window_capacity) {
-        memory_free(follow->window);
-        follow->window = memory_aligned(LOG_SEGMENT_HEADER_BYTES, size);
-        follow->window_capacity = size;
+    bool ahead = step == FOLLOW_AHEAD;
+    struct follow_window *window = ahead ? &follow->ahead : &follow->window;
+    uint64_t before = ahead ? follow->window_bytes : 0;
+    if (before + size > window->capacity) {
+        memory_free(window->memory);
+        window->capacity = before + size;
+        window->memory = memory_aligned(LOG_SEGMENT_HEADER_BYTES, window->capacity);
     }
-    follow->window_at = follow->offset;
-    follow->window_asked = size;
-    follow->window_size = 0;
-    follow->window_written = follow->log->written;
-    struct disk_request request = {.op = DISK_READ,
-                                   .file = follow->file,
-                                   .offset = follow->offset,
-                                   .data = follow->window,
-                                   .size = size};
-    return submit(follow, FOLLOW_READ, &request);
+    window->data = window->memory + before;
+    window->at = at;
+    window->asked = size;
+    window->size = 0;
+    window->written = follow->log->written;
+    struct disk_request request = {
+        .op = DISK_READ, .file = follow->file, .offset = at, .data = window->data, .size = size};
+    return submit(follow, step, &request);
+}
+
+/* While the log goes on behind this window, the next one is read beside its use. */
+static void read_ahead(struct log_follow *follow)
+{
+    const struct log *log = follow->log;
+    const struct follow_window *window = &follow->window;
+    uint64_t at = window->at + window->size;
+    if (follow->step != FOLLOW_IDLE || follow->ahead.asked > 0) return;
+    bool newest = follow->segment.header.sequence == log->sequence;
+    uint64_t end = newest ? log->offset : follow->segment.size;
+    uint64_t left = end > at ? end - at : 0;
+    if (left < (newest ? follow->window_bytes : LOG_SECTOR_BYTES)) return;
+    (void)read_window(follow, FOLLOW_AHEAD, at,
+                      left < follow->window_bytes ? left : follow->window_bytes);
+}
+
+static bool is_stale(const struct log_follow *follow)
+{
+    return lsn_before(follow->window.written, follow->chain.next);
+}
+
+/* Goes over to the window that was read ahead, with what is left of this one: no more than a
+ * window, since a batch was taken from this one before the other was asked for. */
+static void turn_to_ahead(struct log_follow *follow)
+{
+    struct follow_window *window = &follow->window, *ahead = &follow->ahead;
+    if (ahead->asked > 0 && !is_stale(follow)) {
+        struct follow_window other = *window;
+        uint64_t left = window->at + window->size - follow->offset;
+        MUST(left <= follow->window_bytes && ahead->at - left == follow->offset);
+        ahead->data -= left;
+        ahead->at -= left;
+        ahead->asked += left;
+        ahead->size += left;
+        if (left > 0) memcpy(ahead->data, window->data + (follow->offset - window->at), left);
+        *window = *ahead;
+        *ahead = other;
+    }
+    ahead->asked = 0;
 }
 
 /* Points *at to `need` bytes of the window at the batch; else reads them. ERR_NOT_FOUND: the
  * segment has no room for them. */
 static enum err window_need(struct log_follow *follow, uint64_t need, const uint8_t **at)
 {
-    if (need > follow->segment.size - follow->offset) return ERR_NOT_FOUND;
-    bool stale = lsn_before(follow->window_written, follow->chain.next);
+    struct follow_window *window = &follow->window;
+    uint64_t most = follow->segment.size - follow->offset;
     uint64_t end = follow->offset + need;
-    bool inside = follow->offset >= follow->window_at &&
-                  end <= follow->window_at + follow->window_size;
-    bool asked = follow->offset >= follow->window_at &&
-                 end <= follow->window_at + follow->window_asked;
-    if (!stale && asked && !inside) return ERR_NOT_FOUND; /* the file is shorter than it was */
-    if (stale || !inside) return read_window(follow, need);
-    *at = follow->window + (follow->offset - follow->window_at);
+    if (need > most) return ERR_NOT_FOUND;
+    if (end > window->at + window->size || is_stale(follow)) {
+        if (follow->step != FOLLOW_IDLE) return ERR_PENDING; /* it may be among what is read */
+        turn_to_ahead(follow);
+    }
+    bool inside = follow->offset >= window->at && end <= window->at + window->size;
+    bool asked = follow->offset >= window->at && end <= window->at + window->asked;
+    if (!is_stale(follow) && asked && !inside)
+        return ERR_NOT_FOUND; /* the file is shorter than it was */
+    if (is_stale(follow) || !inside) {
+        uint64_t size = need > follow->window_bytes ? need : follow->window_bytes;
+        return read_window(follow, FOLLOW_READ, follow->offset, size < most ? size : most);
+    }
+    *at = window->data + (follow->offset - window->at);
     return ERR_OK;
 }
 
@@ -196,6 +263,7 @@ static enum err take_batch(struct log_follow *follow)
     follow->header = header;
     follow->rest = bytes_of(at + LOG_BATCH_HEADER_BYTES, header.length);
     follow->offset += whole;
+    read_ahead(follow);
     return ERR_OK;
 }
 
@@ -222,7 +290,7 @@ enum err log_follow_next(struct log_follow *follow, struct lsn through, struct e
 {
     struct lsn next = follow->pin.from;
     MUST(!lsn_before(log_appended(follow->log), through));
-    if (follow->step != FOLLOW_IDLE) return ERR_PENDING;
+    if (follow->step != FOLLOW_IDLE && follow->step != FOLLOW_AHEAD) return ERR_PENDING;
     if (lsn_before(through, next)) return ERR_NOT_FOUND;
     enum err err = follow->err;
     while (err == ERR_OK && !log_entry(follow->log, next, entry)) {
@@ -260,6 +328,9 @@ enum err log_follow_open(struct log_follow **out, struct log *log, struct lsn fr
                         log->floor.at);
     }
     follow->log = log;
+    follow->window_bytes = log_padded(log->options.segment_bytes / FOLLOW_WINDOW_SHARE);
+    if (follow->window_bytes > FOLLOW_WINDOW_BYTES_MAX)
+        follow->window_bytes = FOLLOW_WINDOW_BYTES_MAX;
     follow->disk = log->disk;
     follow->listener = listener;
     *out = follow;

@@ -87,15 +87,19 @@ static void with(struct keeper *keeper, void (*step)(struct keeper *), uint64_t 
 }
 
 /* Several segments of entries, none of them in memory. */
-static struct keeper *filled(uint64_t seed, unsigned batches)
+static struct keeper *filled_by(struct keeper *keeper, unsigned batches)
 {
-    struct keeper *keeper = keeper_new(seed, LOG_ALWAYS);
     assert_true(sim_node_start(keeper->node));
     for (unsigned i = 0; i < batches; i++)
         assert_int_equal(keeper_append(keeper, 1 + i % 3, 600), ERR_OK);
     with(keeper, step_forget, keeper->acked);
     follower = (struct follower){.keeper = keeper, .next = 1};
     return keeper;
+}
+
+static struct keeper *filled(uint64_t seed, unsigned batches)
+{
+    return filled_by(keeper_new(seed, LOG_ALWAYS), batches);
 }
 
 static void done(struct keeper *keeper)
@@ -120,6 +124,30 @@ TEST(log_follow, entries_come_in_order_from_the_files_then_from_memory_while_the
         assert_int_equal(follower.next, keeper->acked + 1);
         assert_int_equal(follower.pending, before); /* nothing was read */
         assert_true(log_last(keeper->log).lineage.hash == follower.lineage.hash);
+        done(keeper);
+    }
+}
+
+/* The disk is done with each window before the one in front of it is used up: what is waited for
+ * is the first one of a segment, its opening and its closing. */
+TEST(log_follow, the_next_window_is_read_while_one_is_in_use)
+{
+    for (uint64_t seed = 1; seed <= 2; seed++) {
+        struct keeper *keeper = keeper_new(seed, LOG_ALWAYS);
+        keeper->options.segment_bytes = 256 << 10;
+        assert_true(sim_node_start(keeper->node));
+        for (unsigned i = 0; i < 400; i++)
+            assert_int_equal(keeper_append(keeper, 1 + i % 3, 500 + 37 * (i % 50)), ERR_OK);
+        with(keeper, step_forget, keeper->acked);
+        follower = (struct follower){.keeper = keeper, .next = 1, .limit = 4};
+        with(keeper, step_open, 0);
+        while (follower.next <= keeper->acked) with(keeper, step_take, 0);
+        assert_true(follower.pending < 20); /* of a hundred windows, in six segments */
+        follower.next = 1;
+        follower.limit = 0;
+        with(keeper, step_close, 0);
+        with(keeper, step_open, 0); /* and as fast as it can */
+        assert_int_equal(follower.next, keeper->acked + 1);
         done(keeper);
     }
 }
@@ -251,10 +279,12 @@ TEST(log_follow, it_is_closed_while_the_disk_is_at_work_and_the_log_too)
 
 TEST(log_follow, any_row_of_appends_forgets_trims_and_takes_gives_every_entry_once)
 {
-    for (uint64_t seed = 1; seed <= 30; seed++) {
+    for (uint64_t seed = 1; seed <= 60; seed++) {
         struct dice dice;
         dice_init(&dice, seed);
-        struct keeper *keeper = filled(seed, (unsigned)dice_below(&dice, 30));
+        struct keeper *keeper = keeper_new(seed, LOG_ALWAYS);
+        keeper->options.segment_bytes = (uint64_t)16384 << dice_below(&dice, 4);
+        filled_by(keeper, (unsigned)dice_below(&dice, 30));
         with(keeper, step_open, 0);
         for (unsigned i = 0; i < 120; i++) {
             follower.limit = (unsigned)dice_below(&dice, 5);
