@@ -16,7 +16,8 @@ uint64_t node_behind_entries(const struct node *node)
 
 bool node_behind_gives_way(const struct node *node)
 {
-    return node_is_behind(node) && node_follows_catches_up(node);
+    return node_follows_catches_up(node) &&
+           node->behind.bytes < node->copies.ahead_bytes / NODE_BEHIND_WAY_SHARE;
 }
 
 static struct entry *ring_at(const struct behind *behind, unsigned place)

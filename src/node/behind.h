@@ -21,6 +21,7 @@ struct behind {
     struct lsn to;             /* the last one; at or below the mark of the state: there is none */
     uint64_t bytes, least;     /* of those that a session has brought; the least since it streams */
     unsigned attempt;          /* at the first one */
+    unsigned step;             /* entries applied since the last pause, while it gives way */
     struct log_follow *follow; /* NULL: nothing was read yet */
     struct log_follow_listener listener;
     struct entry *ring; /* what was read: payloads are its own; NULL: none yet */
@@ -33,7 +34,7 @@ struct behind {
 void node_behind_begin(struct node *node);
 bool node_is_behind(const struct node *node);
 uint64_t node_behind_entries(const struct node *node);
-/* A session catches up: its entries come first. */
+/* A session catches up: its entries come first, until too many wait to be applied. */
 bool node_behind_gives_way(const struct node *node);
 /* A session has appended this entry, behind the last one. */
 void node_behind_append(struct node *node, const struct entry *entry);

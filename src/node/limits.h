@@ -79,12 +79,14 @@ enum {
        it in the log's files: at most, and this part of what may wait there. */
     NODE_FOLLOW_MEMORY_BYTES = 32 << 20,
     NODE_FOLLOW_MEMORY_SHARE = 16,
-    /* What is read of it again at a time. While the session still catches up so many entries are
-       applied in one go, and then none for so many times as long. */
+    /* What is read of it again at a time. While the session still catches up, and until this part
+       of what may wait is waiting, so many entries are applied in one go, and then none for so
+       long. */
     NODE_BEHIND_ENTRIES = 4096,
     NODE_BEHIND_BYTES = 16 << 20,
     NODE_BEHIND_STEP_ENTRIES = 64,
-    NODE_BEHIND_PAUSES = 3,
+    NODE_BEHIND_PAUSE_US = 20 * 1000,
+    NODE_BEHIND_WAY_SHARE = 2,
     /* Feature level that is spoken. */
     NODE_SESSION_LEVEL = 1,
     /* Connections of copies at a time, and entries in a batch that is read for one. */

@@ -389,6 +389,7 @@ static enum err apply_entry(struct node *node, const struct entry *entry, unsign
     if (node->events != NULL) told->outcome.notify = tell_keyspace;
     enum err err = node->machine->ops->apply(node->machine, entry, attempt, &told->outcome);
     if (err == ERR_OK) {
+        if (node_behind_gives_way(node)) node->behind.step++;
         node_stamps_applied(node, entry);
         node_points_applied(node, entry);
     } else if (err == ERR_PENDING) {
@@ -436,16 +437,25 @@ static bool take_behind(struct node *node)
     return true;
 }
 
+/* While entries have to come first: some are applied, then none for a while. */
+static bool pauses(struct node *node)
+{
+    if (!node_behind_gives_way(node)) return false;
+    if (node->behind.step == NODE_BEHIND_STEP_ENTRIES) {
+        node->behind.step = 0;
+        clock_timer_start(node->world.clock, &node->again, NODE_BEHIND_PAUSE_US);
+    }
+    return node->again.armed;
+}
+
 /* False: what comes next may not be taken yet. */
 static bool take_next(struct node *node)
 {
     struct list *first = list_first(&node->order);
     struct call *call = first == NULL ? NULL : CONTAINER_OF(first, struct call, node);
     if (call != NULL && call->lsn.at == 0) return take_unlogged(node, call);
-    if (node_is_behind(node)) {
-        bool pauses = node_behind_gives_way(node) && node->again.armed;
-        return !pauses && take_behind(node);
-    }
+    if (pauses(node)) return false;
+    if (node_is_behind(node)) return take_behind(node);
     if (call == NULL || lsn_before(node->committed, call->lsn)) return false;
     return take_entry(node, call);
 }
@@ -469,20 +479,15 @@ void node_run(struct node *node)
     node->applying = true;
     uint64_t began_us = clock_now_us(node->world.clock);
     unsigned taken = 0;
-    bool gives_way = node_behind_gives_way(node);
-    unsigned most = gives_way ? NODE_BEHIND_STEP_ENTRIES : NODE_APPLY_STEP_ENTRIES;
     bool going = true;
     while (going && !node->stalled && !node->held && !node_stamps_hold(node) &&
            !node_points_hold(node) && node->phase != NODE_FAILED) {
-        if (taken == most) break;
+        if (taken == NODE_APPLY_STEP_ENTRIES) break;
         going = take_next(node);
         if (going) taken++;
     }
     uint64_t now_us = clock_now_us(node->world.clock);
-    if (taken == most) {
-        uint64_t pause_us = gives_way ? (now_us - began_us) * NODE_BEHIND_PAUSES : 0;
-        clock_timer_start(node->world.clock, &node->again, pause_us);
-    }
+    if (taken == NODE_APPLY_STEP_ENTRIES) clock_timer_start(node->world.clock, &node->again, 0);
     row_end(node, now_us);
     if (!node->stalled) { /* a row that met a record on disk says nothing of applying */
         node->upkeep.applied_calls += taken;

@@ -155,13 +155,19 @@ static bool entry_of(const struct node *node, struct lsn lsn, struct entry *entr
     return node_behind_entry(node, lsn, entry) || log_entry(node->log, lsn, entry);
 }
 
+/* So far it is looked ahead now. */
+static struct lsn ahead_most(const struct node *node)
+{
+    unsigned most = node_behind_gives_way(node) ? NODE_BEHIND_STEP_ENTRIES : NODE_AHEAD_MOST;
+    return (struct lsn){node_applied_lsn(node).at + most};
+}
+
 static size_t gather(const struct node *node, struct lsn from, struct entry *entries)
 {
-    struct lsn applied = node_applied_lsn(node);
+    struct lsn most = ahead_most(node);
     size_t count = 0;
     uint64_t bytes = 0;
-    while (count < NODE_AHEAD_ENTRIES && bytes < NODE_AHEAD_BYTES &&
-           from.at + count <= applied.at + NODE_AHEAD_MOST &&
+    while (count < NODE_AHEAD_ENTRIES && bytes < NODE_AHEAD_BYTES && from.at + count <= most.at &&
            entry_of(node, (struct lsn){from.at + count}, &entries[count])) {
         bytes += entries[count].payload.size;
         count++;
@@ -181,9 +187,8 @@ void node_look_ahead(struct node *node)
     struct ahead *ahead = &node->ahead;
     struct machine *machine = node->machine;
     if (!ahead->on || ahead->busy) return;
-    struct lsn from = lsn_next(lsn_max(ahead->through, machine->ops->applied(machine).lsn));
-    uint64_t most = machine->ops->applied(machine).lsn.at + NODE_AHEAD_MOST;
-    if (from.at > most || lsn_before(log_appended(node->log), from)) return;
+    struct lsn from = lsn_next(lsn_max(ahead->through, node_applied_lsn(node)));
+    if (lsn_before(ahead_most(node), from) || lsn_before(log_appended(node->log), from)) return;
     struct entry *entries = memory_zeroed(NODE_AHEAD_ENTRIES, sizeof *entries);
     size_t count = gather(node, from, entries);
     if (count > 0) {

@@ -12,18 +12,23 @@ enum {
 
 static const struct cohort_rule local = {.min_in_sync = 1};
 
-static void write_some(struct copy *copy, char letter)
+static void write_sized(struct copy *copy, char letter, unsigned value_bytes)
 {
     copy->bed.count = 0;
     memset(copy->bed.calls, 0, sizeof copy->bed.calls);
     char words[VALUE_BYTES + 32];
     for (unsigned i = 0; i < WRITES; i++) {
-        int size = snprintf(words, sizeof words, "SET k%u ", i);
-        memset(words + size, letter, VALUE_BYTES);
-        words[size + VALUE_BYTES] = '\0';
+        unsigned size = (unsigned)snprintf(words, sizeof words, "SET k%u ", i);
+        memset(words + size, letter, value_bytes);
+        words[size + value_bytes] = '\0';
         (void)bed_ask(&copy->bed, CALL_WRITE, words);
     }
     UNTIL(copy->cohort, copy->bed.ends > 0 && copy->bed.calls[WRITES - 1].ended);
+}
+
+static void write_some(struct copy *copy, char letter)
+{
+    write_sized(copy, letter, VALUE_BYTES);
 }
 
 static uint64_t applied(const struct copy *copy)
@@ -45,8 +50,8 @@ static void let_go(struct copy *copy)
     clock_defer(copy->bed.node->world.clock, &copy->bed.node->apply);
 }
 
-/* The second copy, which was away, is held when it comes back. */
-static struct cohort *with_a_backlog(uint64_t ahead_bytes)
+/* The second copy is away. */
+static struct cohort *with_one_away(void)
 {
     struct cohort *cohort = cohort_open(2, local);
     struct copy *copy = &cohort->copies[1];
@@ -58,6 +63,14 @@ static struct cohort *with_a_backlog(uint64_t ahead_bytes)
     cohort_run(cohort, 2 * SIM_SECOND); /* what is committed is recorded */
     cohort_kill(cohort, 1);
     UNTIL(cohort, sim_paths_links(cohort->copies[0].bed.sim, copy->bed.sim) == 0);
+    return cohort;
+}
+
+/* And is held when it comes back. */
+static struct cohort *with_a_backlog(uint64_t ahead_bytes)
+{
+    struct cohort *cohort = with_one_away();
+    struct copy *copy = &cohort->copies[1];
     write_some(&cohort->copies[0], 'a');
     copy->bed.options.copies.ahead_bytes = ahead_bytes;
     copy->started = hold;
@@ -109,6 +122,35 @@ TEST(node_behind, a_copy_is_in_sync_before_it_has_applied_what_it_has)
     copy->bed.service->ops->status(copy->bed.service, &status);
     assert_int_equal(status.read_back, WRITES);
     cohort_close(cohort);
+}
+
+/* How many of many small entries it has applied just before it is in sync: they take a quarter of a
+ * second, in which twelve steps or thirteen may be taken. */
+static uint64_t applied_before_sync(uint64_t ahead_bytes)
+{
+    enum { SMALL_BYTES = 1000, TIMES = 40 };
+    struct cohort *cohort = with_one_away();
+    struct copy *leader = &cohort->copies[0], *copy = &cohort->copies[1];
+    uint64_t before = copy_last(leader), count = 0;
+    for (unsigned i = 0; i < TIMES; i++) write_sized(leader, 'a', SMALL_BYTES);
+    copy->bed.options.copies.ahead_bytes = ahead_bytes;
+    cohort_start(cohort, 1);
+    while (copy->bed.node == NULL || !copy_follows(copy, leader)) {
+        count = copy->bed.node == NULL ? 0 : applied(copy) - before;
+        cohort_run(cohort, SIM_MILLISECOND);
+    }
+    assert_true(copy_last(leader) - before >= TIMES * WRITES); /* and a stamp */
+    expect_equal(cohort, 'a');
+    cohort_close(cohort);
+    return count;
+}
+
+TEST(node_behind, what_is_still_to_come_comes_before_what_is_to_be_applied)
+{
+    assert_in_range(applied_before_sync(AHEAD_BYTES), NODE_BEHIND_STEP_ENTRIES,
+                    15 * NODE_BEHIND_STEP_ENTRIES);
+    /* Too much waits: then it takes its share. */
+    assert_true(applied_before_sync(64 << 10) > 24 * NODE_BEHIND_STEP_ENTRIES);
 }
 
 TEST(node_behind, what_comes_meanwhile_is_applied_after_it)
