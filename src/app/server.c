@@ -15,6 +15,8 @@
 #include "face/redis/redis.h"
 #include "node/node.h"
 
+enum { SERVER_KEYS_SHARD = 0 };
+
 struct server {
     struct world world;
     struct config *config;
@@ -111,6 +113,7 @@ static struct node_options node_options_of(const struct config *config)
         [CONFIG_DURABILITY_NONE] = LOG_NONE,
     };
     return (struct node_options){
+        .shard = {SERVER_KEYS_SHARD, "keys"},
         .directory = (const char *)config_text(config, CONFIG_DIR).data,
         .durability = durabilities[config_enum(config, CONFIG_DURABILITY)],
         .log_direct = config_enum(config, CONFIG_LOG_SYNC) != CONFIG_LOG_SYNC_FDATASYNC,

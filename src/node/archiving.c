@@ -41,7 +41,7 @@ void node_archiving_open(struct node *node, const struct node_archive *options)
                                 .trace = node->world.trace,
                                 .log = node->log,
                                 .cluster = site_cluster(&node->site),
-                                .shard = SHARD_KEYS,
+                                .shard = node->options.shard.number,
                                 .history = node->site.pointer.history};
     struct archive_options archive_options = options_of(options);
     node->archiving.listener = (struct archive_listener){want_image, quiet};

@@ -111,7 +111,8 @@ static void note_why(struct follows *follows, const char *reason)
     if (strcmp(follows->why.text, follows->why_traced.text) == 0) return;
     follows->why_traced = follows->why;
     trace_event(follows->node->world.trace, TRACE_WARNING, "node", "follow_failed",
-                "shard=keys address=%s why=\"%s\"", address_of(&follows->place), follows->why.text);
+                "shard=%s address=%s why=\"%s\"", follows->node->options.shard.name,
+                address_of(&follows->place), follows->why.text);
 }
 
 void follows_retry(struct follows *follows, bool lasting, const char *reason)

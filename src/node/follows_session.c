@@ -37,8 +37,8 @@ static void result_is(struct follows *follows, enum follows_result result,
 /* Something failed here that has no result of its own. */
 static void stop(struct follows *follows, const char *what, const struct why *why)
 {
-    trace_event(follows->node->world.trace, TRACE_WARNING, "node", what, "shard=keys why=\"%s\"",
-                why->text);
+    trace_event(follows->node->world.trace, TRACE_WARNING, "node", what, "shard=%s why=\"%s\"",
+                follows->node->options.shard.name, why->text);
     peer_stop(&follows->peer, BYE_LOCAL);
 }
 
@@ -123,8 +123,9 @@ static void take_promise(struct follows *follows, const struct session_effect *e
     char plan[RECOVER_TEXT_BYTES];
     recover_format(&follows->follower.plan, plan);
     trace_event(follows->node->world.trace, TRACE_NOTICE, "node", "follow_plan",
-                "shard=keys address=%s copy=%" PRIu64 " epoch=%" PRIu64 " %s", follows->place.peer,
-                follows->copy, effect->epoch.number, plan);
+                "shard=%s address=%s copy=%" PRIu64 " epoch=%" PRIu64 " %s",
+                follows->node->options.shard.name, follows->place.peer, follows->copy,
+                effect->epoch.number, plan);
     follows->epoch = follows->promise_epoch = effect->epoch;
     follows->promise_key = effect->key;
     follows->promise_waits = follows->promise_busy; /* with one of a session that is over */
@@ -161,7 +162,7 @@ static void wipe_no_more(struct follows *follows)
     if (err == ERR_OK) err = site_follow_write(&node->site, &follow, &why);
     if (err != ERR_OK)
         trace_event(node->world.trace, TRACE_WARNING, "node", "follow_not_written",
-                    "shard=keys why=\"%s\"", why.text);
+                    "shard=%s why=\"%s\"", node->options.shard.name, why.text);
 }
 
 void node_follows_switched(struct node *node)
@@ -192,7 +193,7 @@ static void image_tells(struct follows *follows, enum follows_result result, enu
 {
     if (err != ERR_OK)
         trace_event(follows->node->world.trace, TRACE_WARNING, "node", "incoming_failed",
-                    "shard=keys why=\"%s\"", why->text);
+                    "shard=%s why=\"%s\"", follows->node->options.shard.name, why->text);
     result_is(follows, result, &follows->image_key, err);
     follows->due[result].offset = follows->image.stored;
 }
@@ -262,7 +263,7 @@ static void note_proven(struct node *node)
     struct why why;
     if (site_set_proven(&node->site, &why) != ERR_OK)
         trace_event(node->world.trace, TRACE_WARNING, "node", "copy_stays_unproven",
-                    "shard=keys why=\"%s\"", why.text);
+                    "shard=%s why=\"%s\"", node->options.shard.name, why.text);
 }
 
 /* It streams for the first time: from now on others may follow this copy. */
@@ -273,8 +274,8 @@ static void take_state(struct follows *follows, enum session_state state)
     follows->streamed = true;
     follows->why = follows->why_traced = (struct why){""};
     trace_event(node->world.trace, TRACE_NOTICE, "node", "follows",
-                "shard=keys address=%s copy=%" PRIu64 " epoch=%" PRIu64 " last=%" PRIu64,
-                follows->place.peer, follows->copy, follows->epoch.number,
+                "shard=%s address=%s copy=%" PRIu64 " epoch=%" PRIu64 " last=%" PRIu64,
+                node->options.shard.name, follows->place.peer, follows->copy, follows->epoch.number,
                 follows->follower.last.lsn.at);
     struct image_place place = node_image_place(node);
     note_proven(node);
@@ -535,7 +536,7 @@ struct stream_owner *follows_session_open(struct follows *follows, struct stream
     follows->streamed = false;
     follows->options = (struct session_options){.cluster = site_cluster(&node->site),
                                                 .copy = node->site.identity.copy,
-                                                .shard = SHARD_KEYS,
+                                                .shard = node->options.shard.number,
                                                 .level = NODE_SESSION_LEVEL,
                                                 .secret = bytes_text(secret == NULL ? "" : secret),
                                                 .plain = peer_is_private(&node->world, stream),

@@ -229,5 +229,5 @@ struct image_place node_image_place(const struct node *node)
                                 .trace = node->world.trace,
                                 .cluster = site_cluster(&node->site),
                                 .history = node->site.pointer.history,
-                                .shard = SHARD_KEYS};
+                                .shard = node->options.shard.number};
 }

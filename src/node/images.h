@@ -9,8 +9,6 @@
 
 struct node;
 
-enum { SHARD_KEYS = 0 };
-
 /* The image being saved, and what is told of the others. */
 struct images {
     struct snapshot *snapshot;

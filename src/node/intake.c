@@ -300,8 +300,9 @@ void node_intake_begin(struct node *node, const char *address)
     set_phase(node, INTAKE_ASKS);
     struct followed place = applied_place(node);
     trace_event(node->world.trace, TRACE_NOTICE, "node", "follows_redis",
-                "shard=keys address=%s place=%s offset=%" PRIu64 " anew=%s", intake->address,
-                place.known ? "known" : "none", place.offset, intake->anew ? "yes" : "no");
+                "shard=%s address=%s place=%s offset=%" PRIu64 " anew=%s", node->options.shard.name,
+                intake->address, place.known ? "known" : "none", place.offset,
+                intake->anew ? "yes" : "no");
 }
 
 enum err node_intake_found(struct node *node, const char *address, bool wipe, struct why *why)
@@ -340,7 +341,7 @@ void node_intake_end(struct node *node)
     let_go(node);
     set_phase(node, INTAKE_OFF);
     trace_event(node->world.trace, TRACE_NOTICE, "node", "follows_redis_no_more",
-                "shard=keys address=%s", node->intake.address);
+                "shard=%s address=%s", node->options.shard.name, node->intake.address);
 }
 
 void node_intake_unlead(struct node *node)

@@ -48,7 +48,7 @@ enum node_phase {
     NODE_FAILED,
 };
 
-enum { NODE_TEXTS_MAX = NODE_PEER_ADDRESSES_MAX + 8 };
+enum { NODE_TEXTS_MAX = NODE_PEER_ADDRESSES_MAX + 9 };
 
 struct node {
     struct service service;

@@ -68,6 +68,7 @@ static const char *keep_text(struct node *node, const char *text)
 static void keep_options(struct node *node, const struct node_options *options)
 {
     node->options = *options;
+    node->options.shard.name = keep_text(node, options->shard.name);
     node->options.directory = keep_text(node, options->directory);
     node->options.archive.directory = keep_text(node, options->archive.directory);
     struct node_copies *copies = &node->options.copies;

@@ -58,7 +58,15 @@ struct node_copies {
     uint64_t image_bytes_per_s; /* to each copy that is rebuilt; 0: no limit */
 };
 
+/* Which shard it serves: the number is in its log, its images and what it says to other copies; the
+ * name is what people are told. */
+struct node_shard {
+    uint32_t number;
+    const char *name; /* copied */
+};
+
 struct node_options {
+    struct node_shard shard;
     const char *directory; /* of the data; made when absent */
     enum log_durability durability;
     bool log_direct;

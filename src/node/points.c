@@ -49,7 +49,8 @@ static struct point *make_room(struct node *node)
 static void fail(struct point *point, const char *why)
 {
     trace_event(point->node->world.trace, TRACE_WARNING, "node", "verification_failed",
-                "shard=keys id=%016" PRIx64 " why=\"%s\"", point->asked.id, why);
+                "shard=%s id=%016" PRIx64 " why=\"%s\"", point->node->options.shard.name,
+                point->asked.id, why);
     clock_defer(point->node->world.clock, &point->node->apply); /* it may have held what follows */
     let_go(point);
 }

@@ -253,7 +253,7 @@ struct serve *serve_open(struct serves *serves, struct stream *stream)
     node->world.peers->ops->peer(stream, serve->from);
     serve->options = (struct session_options){.cluster = site_cluster(&node->site),
                                               .copy = node->site.identity.copy,
-                                              .shard = SHARD_KEYS,
+                                              .shard = node->options.shard.number,
                                               .level = NODE_SESSION_LEVEL,
                                               .secret = bytes_text(secret == NULL ? "" : secret),
                                               .plain = peer_is_private(&node->world, stream),

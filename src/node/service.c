@@ -62,7 +62,7 @@ static void node_status(struct service *service, struct service_status *out)
     if (node->log == NULL || machine == NULL) { /* a turn failed; the process is about to end */
         *out = (struct service_status){.phase = phase_of(node->phase),
                                        .mode = "local",
-                                       .shard = "keys",
+                                       .shard = node->options.shard.name,
                                        .start_outcome = "",
                                        .start_reason = "",
                                        .commit_us = &node->commit_us,
@@ -82,7 +82,7 @@ static void node_status(struct service *service, struct service_status *out)
         .digest = machine->ops->digest(machine),
         .started = node->start.stamp,
         .mode = node->membership.now.all ? "all" : "local",
-        .shard = "keys",
+        .shard = node->options.shard.name,
         .start_outcome = start_outcome_name(node->start.outcome),
         .start_reason = start_reason_name(node->start.reason),
         .start_gap_entries = node_start_gap(node),

@@ -36,7 +36,7 @@ void node_facts(const struct node *node, struct recover_facts *facts)
     struct mark applied = machine->ops->applied(machine);
     *facts = (struct recover_facts){
         .cluster = site_cluster(&node->site),
-        .shard = SHARD_KEYS,
+        .shard = node->options.shard.number,
         .level = NODE_LEVEL,
         .copy = node->site.identity.copy,
         .incarnation = node->incarnation,
@@ -148,9 +148,9 @@ enum err node_lead(struct node *node, struct why *why)
     node_members_lead(node, epoch, node->committed, lsn);
     node_serves_begin(node);
     trace_event(node->world.trace, TRACE_NOTICE, "node", "leads",
-                "shard=keys epoch=%" PRIu64 " epoch_lsn=%" PRIu64 " committed=%" PRIu64
-                " copies=%u",
-                epoch.number, lsn.at, node->committed.at, node->progress.count);
+                "shard=%s epoch=%" PRIu64 " epoch_lsn=%" PRIu64 " committed=%" PRIu64 " copies=%u",
+                node->options.shard.name, epoch.number, lsn.at, node->committed.at,
+                node->progress.count);
     return ERR_OK;
 }
 
@@ -183,8 +183,8 @@ void node_unlead(struct node *node, const char *reason)
     node_awaits_unlead(node);
     node_feed_cut(node, "this copy leads no more");
     trace_event(node->world.trace, TRACE_NOTICE, "node", "leads_no_more",
-                "shard=keys reason=\"%s\" committed=%" PRIu64 " last=%" PRIu64, reason,
-                node->committed.at, log_appended(node->log).at);
+                "shard=%s reason=\"%s\" committed=%" PRIu64 " last=%" PRIu64,
+                node->options.shard.name, reason, node->committed.at, log_appended(node->log).at);
 }
 
 /* --- The role after a start --- */

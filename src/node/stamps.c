@@ -45,8 +45,8 @@ static void begin(struct node *node, const struct message_stamp *own,
     digest_format(own->digest, mine);
     digest_format(other->digest, theirs);
     trace_event(node->world.trace, TRACE_WARNING, "node", "digest_differs",
-                "shard=keys mark=%s own=%s other=%s said_by=%s", mark, mine, theirs,
-                differs ? "stamp" : "follower");
+                "shard=%s mark=%s own=%s other=%s said_by=%s", node->options.shard.name, mark, mine,
+                theirs, differs ? "stamp" : "follower");
 }
 
 /* A restored log names marks of the history that it was: there is nothing to compare. */
@@ -144,8 +144,8 @@ static void tell_primary(struct node *node)
 static void agree(struct node *node, const char *event)
 {
     node->stamps.phase = STAMPS_AGREES;
-    trace_event(node->world.trace, TRACE_NOTICE, "node", event, "shard=keys lsn=%" PRIu64,
-                node->stamps.other.mark.lsn.at);
+    trace_event(node->world.trace, TRACE_NOTICE, "node", event, "shard=%s lsn=%" PRIu64,
+                node->options.shard.name, node->stamps.other.mark.lsn.at);
     clock_defer(node->world.clock, &node->apply);
 }
 
@@ -250,7 +250,8 @@ static void scrubbed(struct survey_ask *ask)
     stamps->scrub_due_us = clock_now_us(node->world.clock) + pause_s * 1000000;
     if (!is_right(node, ask, "the daily recount")) return;
     trace_event(node->world.trace, TRACE_NOTICE, "node", "recounted",
-                "shard=keys lsn=%" PRIu64 " keys=%" PRIu64, ask->mark.lsn.at, ask->keys);
+                "shard=%s lsn=%" PRIu64 " keys=%" PRIu64, node->options.shard.name,
+                ask->mark.lsn.at, ask->keys);
 }
 
 static void scrub(struct node *node)

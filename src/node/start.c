@@ -31,7 +31,7 @@ struct log_options node_log_options(const struct node *node)
                                 .direct = options->log_direct,
                                 .cluster = site_cluster(&node->site),
                                 .copy = node->site.identity.copy,
-                                .shard = SHARD_KEYS};
+                                .shard = options->shard.number};
 }
 
 /* The first log and store; only when both are there the pointer is. What is there without one is
@@ -211,9 +211,9 @@ void node_start_report(const struct node *node)
     if (start->store.lsn.at > 0) mark_format(&start->store, store);
     if (start->image.lsn.at > 0) mark_format(&start->image, image);
     trace_event(node->world.trace, TRACE_NOTICE, "node", "ready",
-                "shard=keys outcome=%s reason=%s store=%s image=%s gap_entries=%" PRIu64
+                "shard=%s outcome=%s reason=%s store=%s image=%s gap_entries=%" PRIu64
                 " replayed=%" PRIu64 " decided=%.3f seconds=%.3f epoch_lsn=%" PRIu64,
-                start_outcome_name(start->outcome),
+                node->options.shard.name, start_outcome_name(start->outcome),
                 start->reason == REASON_NONE ? "none" : start_reason_name(start->reason), store,
                 image, node_start_gap(node), start->replayed, (double)start->decided_us / 1e6,
                 (double)start->took_us / 1e6, start->epoch_lsn.at);

@@ -146,7 +146,8 @@ static void look_whether_taken(struct node *node)
     if (!over && !late) return;
     node->failover.given_until_us = 0;
     if (over) return;
-    trace_event(node->world.trace, TRACE_WARNING, "node", "failover_not_taken", "shard=keys");
+    trace_event(node->world.trace, TRACE_WARNING, "node", "failover_not_taken", "shard=%s",
+                node->options.shard.name);
     node_follows_end(node, BYE_STOP); /* who follows nobody asks who leads */
 }
 

@@ -78,7 +78,7 @@ static void tell_given_up(struct node *node)
     mark_format(&last, text[1]);
     trace_event(node->world.trace, TRACE_NOTICE, "node",
                 turn->kind == TURN_CUT ? "tail_given_up" : "state_given_up",
-                "shard=keys last=%s for=%s", text[1], text[0]);
+                "shard=%s last=%s for=%s", node->options.shard.name, text[1], text[0]);
 }
 
 static void cut_now(struct node *node)

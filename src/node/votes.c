@@ -60,7 +60,7 @@ void node_vote_options(const struct node *node, const struct stream *stream,
     *out = (struct session_options){
         .cluster = site_cluster(&node->site),
         .copy = node->site.identity.copy,
-        .shard = SHARD_KEYS,
+        .shard = node->options.shard.number,
         .secret = bytes_text(node->copies.secret),
         .plain = stream != NULL && peer_is_private(&node->world, stream),
         .keepalive_us = NODE_SESSION_KEEPALIVE_US,

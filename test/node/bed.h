@@ -234,7 +234,8 @@ static inline void bed_make(struct bed *bed, uint64_t seed)
     bed->fake.maker.close = fake_let_go;
     bed->fake.maker.fill = fake_fill;
     bed->listener = (struct node_listener){bed_ready, bed_failed, bed_stopped};
-    bed->options = (struct node_options){.directory = "data",
+    bed->options = (struct node_options){.shard = {0, "keys"},
+                                         .directory = "data",
                                          .durability = LOG_ALWAYS,
                                          .segment_bytes = 1 << 16,
                                          .reserve_bytes = 1 << 16,

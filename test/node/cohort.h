@@ -297,6 +297,7 @@ static inline void cohort_make(struct cohort *cohort, unsigned index, struct coh
         (void)snprintf(copy->follow, sizeof copy->follow, "%s:%d", cohort->copies[0].host,
                        COHORT_REDIS_PORT);
     bed->options = (struct node_options){
+        .shard = {0, "keys"},
         .directory = "data",
         .durability = LOG_ALWAYS,
         .segment_bytes = 1 << 16,

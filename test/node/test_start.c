@@ -118,6 +118,25 @@ TEST(node_start, a_second_process_is_refused)
     bed_close(&bed);
 }
 
+TEST(node_start, what_is_kept_is_of_the_shard_that_it_was_made_for)
+{
+    struct bed bed;
+    bed_make(&bed, 1);
+    bed.options.shard = (struct node_shard){7, "volume/a"};
+    expect_start(&bed);
+    struct service_status status;
+    bed.service->ops->status(bed.service, &status);
+    assert_string_equal(status.shard, "volume/a");
+    push(&bed, 2);
+    bed_stop(&bed);
+    bed.options.shard.number = 8;
+    expect_refusal(&bed, ERR_CORRUPT, "shard");
+    bed.options.shard.number = 7;
+    expect_start(&bed);
+    expect_elements(&bed, ":2");
+    bed_close(&bed);
+}
+
 TEST(node_start, a_lock_that_cannot_be_taken_says_why_and_does_not_blame_another_process)
 {
     struct bed bed;

@@ -248,7 +248,7 @@ bool http_write_status(const struct http_view *view, struct buffer *out)
     put(process, "cpu_system_us", view->figures.cpu_system_us);
     (void)json_object_set_new(page, "process", process);
     (void)json_object_set_new(page, "clients", clients_of(&view->figures));
-    (void)json_object_set_new(shards, "keys", shard_of(view));
+    (void)json_object_set_new(shards, view->status.shard, shard_of(view));
     int failed = json_object_set_new(page, "shards", shards);
     if (failed == 0) failed = json_dump_callback(page, take, out, JSON_INDENT(2));
     json_decref(page);

@@ -11,6 +11,7 @@ enum text_kind { TEXT_COUNTER, TEXT_GAUGE, TEXT_HISTOGRAM };
 
 struct text {
     struct buffer *out;
+    const char *shard; /* that samples are of, for their writers */
     const char *name; /* of the family, without "tidemark_" */
     bool labelled;    /* the sample being written has a label */
 };

@@ -102,6 +102,7 @@ static inline void http_bed_fill(struct http_bed *bed)
     histogram_add(&bed->commit_us, 700, 2);
     histogram_add(&bed->sync_us, 100000000, 1);
     bed->status = (struct service_status){
+        .shard = "keys",
         .phase = SERVICE_SERVING,
         .appended = {26},
         .durable = {25},

@@ -286,8 +286,11 @@ static void TEST_UNUSED fake_service_init(struct fake_service *fake)
                                            .verify = fake_verify,
                                            .unverify = fake_unverify};
     *fake = (struct fake_service){.base.ops = &ops, .expiry = true};
-    fake->status = (struct service_status){
-        .phase = SERVICE_SERVING, .mode = "local", .start_outcome = "fresh", .start_reason = ""};
+    fake->status = (struct service_status){.shard = "keys",
+                                           .phase = SERVICE_SERVING,
+                                           .mode = "local",
+                                           .start_outcome = "fresh",
+                                           .start_reason = ""};
     fake->copies = (struct copies_status){
         .role = COPIES_LEADS, .min_in_sync = 1, .counting = 1, .peer_guard = "secret"};
     list_init(&fake->calls);
