@@ -147,7 +147,7 @@ TEST(snapshot_incoming, every_flipped_bit_and_every_cut_of_the_offer_begins_anew
     for (size_t bit = 0; bit < good.size * 8 + good.size; bit++) {
         size_t size = bit < good.size * 8 ? good.size : bit - good.size * 8;
         size_t at = bit / 8 % good.size;
-        uint8_t flip = size == good.size ? (uint8_t)(1u << bit % 8) : 0;
+        uint8_t flip = (uint8_t)(size == good.size ? 1u << bit % 8 : 0u);
         good.data[at] ^= flip;
         sim_disk_put(bench.hands, OFFER, bytes_of(good.data, size));
         sim_disk_put(bench.hands, BYTES, buffer_bytes(&bytes));
