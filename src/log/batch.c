@@ -8,7 +8,7 @@
 
 enum {
     LOG_CHUNK_ALIGNMENT = 4096,
-    LOG_CHUNKS_FREE_MAX = 4,                    /* kept for the next burst */
+    LOG_CHUNKS_FREE_MAX = 2,                    /* kept for the next burst */
     LOG_BATCH_ROOM_LEAST = LOG_CHUNK_BYTES / 4, /* less is left at a chunk's end: take a new one */
     LOG_RING_LEAST = 1024,
 };

@@ -11,7 +11,9 @@
 #include "base/list.h"
 #include "log/format.h"
 
-enum { LOG_CHUNK_BYTES = 1 << 20 };
+/* A batch is no larger, but for one of a single large entry. What a disk takes in one synced write
+ * is worth the wait for it only when it is large. */
+enum { LOG_CHUNK_BYTES = 2 << 20 };
 
 struct log_chunk {
     struct list node;

@@ -22,7 +22,7 @@
 
 /* A window is this part of a segment, so that a few follow one another in each, up to what holds a
  * whole batch of many clients. */
-enum { FOLLOW_WINDOW_SHARE = 16, FOLLOW_WINDOW_BYTES_MAX = 1 << 20 };
+enum { FOLLOW_WINDOW_SHARE = 8, FOLLOW_WINDOW_BYTES_MAX = 2 << 20 };
 
 enum follow_step { FOLLOW_IDLE, FOLLOW_OPEN, FOLLOW_READ, FOLLOW_AHEAD, FOLLOW_CLOSE };
 
@@ -58,7 +58,7 @@ struct log_follow {
     struct bytes rest; /* of the body of a batch in the window: what was not given yet */
 
     struct follow_window window, ahead;
-    uint64_t window_bytes; /* of each, unless a batch is larger; whole pages */
+    uint64_t window_bytes; /* of each, unless a batch is larger; whole sectors */
 };
 
 static void follow_free(struct log_follow *follow)
