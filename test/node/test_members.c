@@ -28,7 +28,7 @@ static void told_members(struct copy *copy, char out[256])
 {
     struct why why;
     struct log_reader *reader;
-    struct entry entry;
+    struct entry entry = {0};
     const struct node *node = copy->bed.node;
     size_t size = 0;
     out[0] = '\0';
