@@ -7,12 +7,18 @@
 #include "face/http/internal.h"
 #include "face/http/text.h"
 
+/* A sample of the shard. */
+static void begin(struct text *text)
+{
+    text_begin(text, "");
+    text_label(text, "shard", text->shard);
+}
+
 static void one(struct text *text, enum text_kind kind, const char *name, const char *help,
                 uint64_t value)
 {
     text_family(text, kind, name, help);
-    text_begin(text, "");
-    text_label(text, "shard", text->shard);
+    begin(text);
     text_end_number(text, value);
 }
 
@@ -27,8 +33,7 @@ static void plain(struct text *text, enum text_kind kind, const char *name, cons
 static void one_us(struct text *text, const char *name, const char *help, uint64_t us)
 {
     text_family(text, TEXT_GAUGE, name, help);
-    text_begin(text, "");
-    text_label(text, "shard", text->shard);
+    begin(text);
     text_end_us(text, us);
 }
 
@@ -90,15 +95,13 @@ static void write_start(const struct service_status *status, struct text *text)
 {
     text_family(text, TEXT_COUNTER, "start_restore_total",
                 "Starts of this process, by what the start gate chose, and why.");
-    text_begin(text, "");
-    text_label(text, "shard", text->shard);
+    begin(text);
     text_label(text, "outcome", status->start_outcome);
     text_label(text, "reason", status->start_reason);
     text_end_number(text, 1);
     text_family(text, TEXT_GAUGE, "start_gap_entries",
                 "Entries that the start had to apply to what the store held.");
-    text_begin(text, "");
-    text_label(text, "shard", text->shard);
+    begin(text);
     text_label(text, "outcome", status->start_outcome);
     text_end_number(text, status->start_gap_entries);
     one_us(text, "start_seconds", "Time that the start took.", status->start_us);
@@ -141,8 +144,7 @@ static void write_pipeline(const struct service_status *status, struct text *tex
         status->low_space);
     text_family(text, TEXT_GAUGE, "clock_jump_seconds",
                 "How far the wall clock stands from what stamps follow, beyond its bound.");
-    text_begin(text, "");
-    text_label(text, "shard", text->shard);
+    begin(text);
     text_end_signed_ms(text, status->clock_jump_ms);
 }
 
@@ -150,8 +152,7 @@ static void write_database(struct text *text, const struct http_database *databa
 {
     char number[16];
     (void)snprintf(number, sizeof number, "%u", database->number);
-    text_begin(text, "");
-    text_label(text, "shard", text->shard);
+    begin(text);
     text_label(text, "db", number);
     text_end_number(text, value);
 }
@@ -182,8 +183,7 @@ static void write_images(const struct http_view *view, struct text *text)
     text_family(text, TEXT_GAUGE, "image_age_seconds", "Age of the newest image, if there is one.");
     uint64_t now_s = view->wall_ms / 1000;
     if (images->saved_s != 0) {
-        text_begin(text, "");
-        text_label(text, "shard", text->shard);
+        begin(text);
         text_end_number(text, now_s > images->saved_s ? now_s - images->saved_s : 0);
     }
     one(text, TEXT_GAUGE, "image_checked_timestamp_seconds",
@@ -247,8 +247,7 @@ static void begin_copy(struct text *text, const struct copy_status *copy)
 {
     char id[NUMBER_TEXT_BYTES];
     (void)snprintf(id, sizeof id, "%" PRIu64, copy->id);
-    text_begin(text, "");
-    text_label(text, "shard", text->shard);
+    begin(text);
     text_label(text, "copy", id);
 }
 
@@ -324,22 +323,19 @@ static void write_link(const struct http_view *view, struct text *text)
     text_family(text, TEXT_GAUGE, "link_state",
                 "1, with the state of the session to the copy that is followed.");
     if (follows) {
-        text_begin(text, "");
-        text_label(text, "shard", text->shard);
+        begin(text);
         text_label(text, "state", copies->link_state == NULL ? "" : copies->link_state);
         text_end_number(text, 1);
     }
     text_family(text, TEXT_GAUGE, "link_lag_entries",
                 "Entries that the copy that is followed has and the data here lack.");
     if (follows) {
-        text_begin(text, "");
-        text_label(text, "shard", text->shard);
+        begin(text);
         text_end_number(text, http_own_lag(view));
     }
     text_family(text, TEXT_GAUGE, "link_heard_seconds", "Time since that copy was heard last.");
     if (follows) {
-        text_begin(text, "");
-        text_label(text, "shard", text->shard);
+        begin(text);
         text_end_us(text, copies->heard_us);
     }
 }
@@ -348,8 +344,7 @@ static void write_copies(const struct http_view *view, struct text *text)
 {
     const struct copies_status *copies = &view->copies;
     text_family(text, TEXT_GAUGE, "role", "1, with the part of this copy.");
-    text_begin(text, "");
-    text_label(text, "shard", text->shard);
+    begin(text);
     text_label(text, "role", http_role_name(copies->role));
     text_end_number(text, 1);
     one(text, TEXT_GAUGE, "copies", "Other copies that this one knows to follow it.",
