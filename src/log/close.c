@@ -96,6 +96,7 @@ void log_free(struct log *log)
     log_file_close(home, log->own.file);
     log_file_close(home, log->making.file);
     log_file_close(home, log->rolling.file);
+    log_file_close(home, log->cutting);
     for (unsigned i = 0; i < LOG_SUPERBLOCK_SLOTS; i++) log_file_close(home, log->slot_file[i]);
     if (log->flying != NULL) list_append(&log->memory.kept, &log->flying->node);
     log_memory_release(&log->memory);

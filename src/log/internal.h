@@ -26,7 +26,16 @@ enum log_roll_phase {
     ROLL_CLOSE
 };
 enum log_make_phase { MAKE_IDLE, MAKE_CREATE, MAKE_FILL, MAKE_CLOSE, MAKE_REMOVE };
-enum log_trim_phase { TRIM_IDLE, TRIM_FLOOR, TRIM_REMOVE, TRIM_DIRECTORY, TRIM_OPEN };
+enum log_trim_phase {
+    TRIM_IDLE,
+    TRIM_CUT_OPEN,
+    TRIM_CUT,
+    TRIM_CUT_CLOSE,
+    TRIM_FLOOR,
+    TRIM_REMOVE,
+    TRIM_DIRECTORY,
+    TRIM_OPEN
+};
 
 struct log {
     struct disk *disk;
@@ -122,6 +131,8 @@ struct log {
     struct log_spare recycled[LOG_SPARES_KEPT]; /* renamed, not yet usable */
     size_t recycled_count;
     struct log_path trim_path, trim_path_to;
+    struct log_segment hidden; /* its file is longer than what counts of it; size 0: none */
+    struct disk_file *cutting; /* that file, while it is open; else NULL */
 
     struct log_stats stats;
     struct histogram sync_us;

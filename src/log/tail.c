@@ -8,7 +8,6 @@
  * on, for ever.
  *
  *   take a file -> copy batches -> header, sync -> rename, sync the directory -> both slots name it
- * -> cut the old one
  *
  * A crash before the rename leaves the old segment as it was; after it, everything copied counts.
  * Where the new segment begins at the same LSN as the old one it takes its name, and with it its
@@ -193,18 +192,28 @@ static enum err name_file(struct tail *tail, struct why *why)
     return err == ERR_OK ? log_home_sync(tail->home, why) : err;
 }
 
-/* What the new segment hides is given back to the disk: a row of crashes must not fill it. Only
- * when the superblock names the new one: until then nobody would miss that. Best effort: a file
- * that stays long is only long. */
+/* What the new segment hides is given back to the disk: a row of crashes must not fill it. That
+ * takes tens of milliseconds, which no start waits for: trim.c does it when the log runs. But where
+ * the process before has written nothing since its own start, it may have come no further than
+ * that; after a row of those this one waits.
+ *
+ * Only when the superblock names the new segment: until then nobody would miss it. Best effort: a
+ * file that stays long is only long. */
 static void cut_old(struct tail *tail)
 {
     struct log_segment *old = &tail->log->segments[tail->log->segment_count - 2];
+    if (old->size <= tail->old_end) return;
+    old->size = tail->old_end;
+    if (lsn_before(tail->directory->superblock.durable, tail->log->written)) {
+        tail->log->hidden = *old;
+        return;
+    }
     char name[LOG_NAME_BYTES];
-    log_segment_name(tail->log->options.shard, tail->old->header.start.next, name);
+    log_segment_name(tail->log->options.shard, old->header.start.next, name);
     struct disk_request opened;
     if (log_file_open(tail->home, name, LOG_FILE_WRITE, &opened, NULL) != ERR_OK) return;
-    struct disk_request cut = {.op = DISK_TRUNCATE, .file = opened.file, .offset = tail->old_end};
-    if (log_run(tail->home.disk, &cut, NULL) == ERR_OK) old->size = tail->old_end;
+    struct disk_request cut = {.op = DISK_TRUNCATE, .file = opened.file, .offset = old->size};
+    (void)disk_run(tail->home.disk, &cut);
     log_file_close(tail->home, opened.file);
 }
 

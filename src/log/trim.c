@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The floor and what lies below it.
  *
+ *   CUT_OPEN -> CUT -> CUT_CLOSE
  *   FLOOR -> REMOVE each -> DIRECTORY -> OPEN each that was kept as a spare
  *
+ *   CUT        once, after an unclean end: what the segment that was begun then hides is given
+ *              back to the disk
  *   FLOOR      the floor is in both superblock slots before the first file goes: after a crash
  *              anything below it may be there or not
  *   REMOVE     whole segments, oldest first; a few of the usual size are renamed to be spares
@@ -72,8 +75,17 @@ static void trim_submit(struct log *log, enum disk_op op)
                                       .path = log->trim_path.text,
                                       .path_to = log->trim_path_to.text,
                                       .direct = log->options.direct,
+                                      .file = log->cutting,
+                                      .offset = log->hidden.size,
                                       .done = trim_done};
     log_submit(log, &log->trim);
+}
+
+static void trim_idle(struct log *log)
+{
+    log->trim_phase = TRIM_IDLE;
+    log_write_start(log);
+    log_trim_kick(log);
 }
 
 /* Renames the segment to a spare if one more is wanted. */
@@ -111,9 +123,7 @@ static void remove_next(struct log *log)
 static void open_next(struct log *log)
 {
     if (log->recycled_count == 0) {
-        log->trim_phase = TRIM_IDLE;
-        log_write_start(log);
-        log_trim_kick(log);
+        trim_idle(log);
         return;
     }
     log->trim_phase = TRIM_OPEN;
@@ -141,9 +151,39 @@ static void trim_warn(const struct log *log, const struct disk_request *request)
                 log->trim_path.text, request->why.text);
 }
 
+static void cut_step(struct log *log, enum log_trim_phase phase, enum disk_op op)
+{
+    log->trim_phase = phase;
+    trim_submit(log, op);
+}
+
+static void cut_begin(struct log *log)
+{
+    char name[LOG_NAME_BYTES];
+    log_segment_name(log->options.shard, log->hidden.header.start.next, name);
+    log_path_make(&log->trim_path, log->directory.text, name);
+    cut_step(log, TRIM_CUT_OPEN, DISK_OPEN);
+}
+
+/* Best effort: a file that stays long is only long. */
+static void cut_next(struct log *log, const struct disk_request *request)
+{
+    if (request->err != ERR_OK) trim_warn(log, request);
+    if (log->trim_phase == TRIM_CUT_OPEN && request->err == ERR_OK) {
+        log->cutting = request->file;
+        cut_step(log, TRIM_CUT, DISK_TRUNCATE);
+    } else if (log->trim_phase == TRIM_CUT) {
+        cut_step(log, TRIM_CUT_CLOSE, DISK_CLOSE);
+    } else {
+        log->hidden.size = 0;
+        trim_idle(log);
+    }
+}
+
 static void trim_done(struct disk_request *request)
 {
     struct log *log = CONTAINER_OF(request, struct log, trim);
+    if (request->op == DISK_CLOSE) log->cutting = NULL;
     if (log_returned(log, request)) return;
     if (log->poison != ERR_OK) {
         bool opens = request->op == DISK_OPEN && request->err == ERR_OK;
@@ -151,6 +191,9 @@ static void trim_done(struct disk_request *request)
         return;
     }
     switch (log->trim_phase) {
+    case TRIM_CUT_OPEN:
+    case TRIM_CUT:
+    case TRIM_CUT_CLOSE: cut_next(log, request); return;
     case TRIM_REMOVE:
         if (request->err != ERR_OK) {
             trim_warn(log, request);
@@ -182,6 +225,10 @@ void log_trim_kick(struct log *log)
         return;
     }
     if (log->trim_phase != TRIM_IDLE || log->closing) return;
+    if (log->hidden.size > 0) {
+        cut_begin(log);
+        return;
+    }
     size_t count = removable(log);
     if (count == 0) return;
     log->trim_count = count;
