@@ -312,10 +312,17 @@ static enum err witness_open(struct machine_maker *maker, const char *directory,
 }
 
 static enum err witness_fill(struct machine_maker *maker, const char *directory,
-                             const struct machine_fill *fill, struct why *why)
+                             const struct machine_fill *fill, struct machine_filler **filler,
+                             struct why *why)
 {
     struct witness *witness = CONTAINER_OF(maker, struct witness, maker);
-    return witness->inner_maker->fill(witness->inner_maker, directory, fill, why);
+    return witness->inner_maker->fill(witness->inner_maker, directory, fill, filler, why);
+}
+
+static void witness_fill_close(struct machine_maker *maker)
+{
+    struct witness *witness = CONTAINER_OF(maker, struct witness, maker);
+    witness->inner_maker->fill_close(witness->inner_maker);
 }
 
 static void witness_close(struct machine_maker *maker, struct machine *machine)
@@ -326,10 +333,12 @@ static void witness_close(struct machine_maker *maker, struct machine *machine)
 
 void witness_init(struct witness *witness, struct annals *annals, unsigned copy)
 {
-    *witness = (struct witness){
-        .annals = annals,
-        .copy = copy,
-        .maker = {.open = witness_open, .fill = witness_fill, .close = witness_close}};
+    *witness = (struct witness){.annals = annals,
+                                .copy = copy,
+                                .maker = {.open = witness_open,
+                                          .fill = witness_fill,
+                                          .fill_close = witness_fill_close,
+                                          .close = witness_close}};
 }
 
 struct machine_maker *witness_observe(struct witness *witness, struct machine_maker *inner)

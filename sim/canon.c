@@ -19,31 +19,13 @@ static struct machine *inner_of(const struct machine *machine)
     return ((const struct recording *)(const void *)machine)->inner;
 }
 
-static void free_bytes(struct bytes bytes)
-{
-    union {
-        const uint8_t *lent;
-        uint8_t *owned;
-    } data = {bytes.data};
-    memory_free(data.owned);
-}
-
-static void drop_from(struct canon *canon, uint64_t keep)
-{
-    while (canon->count > keep) {
-        const struct fact *fact = &canon->facts[--canon->count];
-        free_bytes(fact->payload);
-        free_bytes(fact->stream);
-    }
-}
-
 /* What stands from `keep` on was lost with the power. */
 static void lose(struct canon *canon, uint64_t keep)
 {
     struct sim_heap *before = sim_heap_enter(NULL);
     canon->lost += canon->count - keep;
     if (canon->listener != NULL) canon->listener->losing(canon->listener, keep);
-    drop_from(canon, keep);
+    canon_drop_from(canon, keep);
     canon->loss_allowed = false;
     canon->life_from = keep;
     (void)sim_heap_enter(before);
@@ -455,15 +437,6 @@ static const struct machine_ops recording_ops = {
     .close = recording_close,
 };
 
-struct bytes canon_members(const struct canon *canon, uint64_t lsn)
-{
-    for (uint64_t at = lsn; at > 0; at--) {
-        struct bytes payload = canon->facts[at - 1].payload;
-        if (payload.data[0] == ENTRY_MEMBERS) return payload;
-    }
-    return (struct bytes){0};
-}
-
 /* What the machine says of the history that it has applied. Only so many epochs are kept. */
 static void check_told(struct canon *canon)
 {
@@ -532,10 +505,17 @@ static enum err canon_open(struct machine_maker *maker, const char *directory, b
 }
 
 static enum err canon_fill(struct machine_maker *maker, const char *directory,
-                           const struct machine_fill *fill, struct why *why)
+                           const struct machine_fill *fill, struct machine_filler **filler,
+                           struct why *why)
 {
     struct canon *canon = CONTAINER_OF(maker, struct canon, maker);
-    return canon->inner_maker->fill(canon->inner_maker, directory, fill, why);
+    return canon->inner_maker->fill(canon->inner_maker, directory, fill, filler, why);
+}
+
+static void canon_fill_close(struct machine_maker *maker)
+{
+    struct canon *canon = CONTAINER_OF(maker, struct canon, maker);
+    canon->inner_maker->fill_close(canon->inner_maker);
 }
 
 static void canon_close(struct machine_maker *maker, struct machine *machine)
@@ -548,15 +528,18 @@ static void canon_close(struct machine_maker *maker, struct machine *machine)
 
 void canon_init(struct canon *canon, struct sim_world *world)
 {
-    *canon = (struct canon){
-        .world = world, .maker = {.open = canon_open, .fill = canon_fill, .close = canon_close}};
+    *canon = (struct canon){.world = world,
+                            .maker = {.open = canon_open,
+                                      .fill = canon_fill,
+                                      .fill_close = canon_fill_close,
+                                      .close = canon_close}};
     buffer_init(&canon->proposals);
     buffer_init(&canon->stream);
 }
 
 void canon_release(struct canon *canon)
 {
-    drop_from(canon, 0);
+    canon_drop_from(canon, 0);
     memory_free(canon->facts);
     buffer_release(&canon->proposals);
     buffer_release(&canon->stream);

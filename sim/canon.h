@@ -19,7 +19,7 @@
 #define SIM_CANON_H
 
 #include "base/checksum.h"
-#include "seam/machine.h"
+#include "seam/maker.h"
 #include "sim/world.h"
 
 /* One applied entry; its LSN is its place + 1. */
@@ -85,6 +85,7 @@ void canon_propose(struct canon *canon, struct bytes payload);
 struct bytes canon_members(const struct canon *canon, uint64_t lsn);
 /* Adds a fact as if it had been applied; copies the payload. For tests of checkers too. */
 void canon_add(struct canon *canon, const struct entry *entry, struct digest digest);
+void canon_drop_from(struct canon *canon, uint64_t keep); /* what follows so many */
 /* canon_stamps.c: of an entry that was just applied */
 void canon_check_stamp(struct canon *canon, const struct entry *entry);
 

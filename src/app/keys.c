@@ -43,15 +43,29 @@ static enum err keys_open(struct machine_maker *maker, const char *directory, bo
     return ERR_OK;
 }
 
-static enum err keys_fill(struct machine_maker *maker, const char *directory,
-                          const struct machine_fill *fill, struct why *why)
+static void keys_fill_close(struct machine_maker *maker)
 {
-    struct stores *stores = keys_of(maker)->world.stores;
-    struct store *store = NULL;
-    enum err err = stores->ops->open(stores, directory, true, KEYS_FILL_CACHE_BYTES, &store, why);
+    struct keys *keys = keys_of(maker);
+    if (keys->filling != NULL) keys->filling->ops->close(keys->filling); /* it reads the filler's */
+    state_filler_close(keys->filler);
+    keys->filling = NULL;
+    keys->filler = NULL;
+}
+
+static enum err keys_fill(struct machine_maker *maker, const char *directory,
+                          const struct machine_fill *fill, struct machine_filler **filler,
+                          struct why *why)
+{
+    struct keys *keys = keys_of(maker);
+    struct stores *stores = keys->world.stores;
+    MUST(keys->filling == NULL);
+    *filler = NULL;
+    enum err err = stores->ops->open(stores, directory, true, KEYS_FILL_CACHE_BYTES, &keys->filling,
+                                     why);
     if (err != ERR_OK) return err;
-    err = state_fill(store, fill, why);
-    store->ops->close(store);
+    err = state_filler_open(&keys->filler, keys->filling, fill, why);
+    if (err != ERR_OK) keys_fill_close(maker);
+    *filler = keys->filler;
     return err;
 }
 
@@ -109,6 +123,7 @@ void keys_init(struct keys *keys, const struct world *world, uint64_t cache_byte
 {
     *keys = (struct keys){.maker = {.open = keys_open,
                                     .fill = keys_fill,
+                                    .fill_close = keys_fill_close,
                                     .take = keys_take,
                                     .take_end = keys_take_end,
                                     .take_close = keys_take_close,

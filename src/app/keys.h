@@ -3,7 +3,7 @@
 #ifndef APP_KEYS_H
 #define APP_KEYS_H
 
-#include "seam/machine.h"
+#include "seam/maker.h"
 #include "seam/world.h"
 
 /* Caller-owned; keys_init, then give &keys->maker to the node, which closes what it has opened. */
@@ -11,9 +11,11 @@ struct keys {
     struct machine_maker maker;
     struct world world;
     uint64_t cache_bytes, effects_bytes;
-    struct store *store;       /* open, or NULL */
-    struct store *taking;      /* likewise: into which keys are taken, */
-    struct record_sink *taker; /* by this one */
+    struct store *store;           /* open, or NULL */
+    struct store *filling;         /* likewise: into which an image's records are put, */
+    struct machine_filler *filler; /* by this one */
+    struct store *taking;          /* likewise: into which keys are taken, */
+    struct record_sink *taker;     /* by this one */
 };
 
 /* `cache_bytes` bounds what is kept in memory of what is on disk, `effects_bytes` about what is

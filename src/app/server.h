@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/must.h"
 #include "config/config.h"
-#include "seam/machine.h"
+#include "seam/maker.h"
 #include "seam/service.h"
 #include "seam/world.h"
 

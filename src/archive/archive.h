@@ -8,7 +8,7 @@
 #define ARCHIVE_ARCHIVE_H
 
 #include "log/log.h"
-#include "seam/machine.h"
+#include "seam/maker.h"
 #include "seam/world.h"
 #include "snapshot/snapshot.h"
 

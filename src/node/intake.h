@@ -14,7 +14,7 @@
 
 #include "seam/clock.h"
 #include "seam/intake.h"
-#include "seam/machine.h"
+#include "seam/maker.h"
 #include "seam/service.h"
 #include "site/site.h"
 

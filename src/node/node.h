@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "base/must.h"
 #include "log/log.h"
-#include "seam/machine.h"
+#include "seam/maker.h"
 #include "seam/service.h"
 #include "seam/world.h"
 

@@ -129,7 +129,6 @@ enum err image_remove_from(const struct image_place *place, struct lsn from, str
 /* --- The install --- */
 
 struct installing {
-    struct machine_records records;
     const struct image_install *install;
     struct image_file file;
     struct image_reader *reader;
@@ -149,17 +148,30 @@ static void tell(struct installing *installing, uint64_t done)
                 done * 100 / all, rate);
 }
 
-static enum err next_record(struct machine_records *records, struct bytes *key, struct bytes *value,
-                            struct why *why)
+static void moved(struct installing *installing, uint64_t before)
 {
-    struct installing *installing = CONTAINER_OF(records, struct installing, records);
-    uint64_t before = image_offset(installing->reader);
-    enum err err = image_next(installing->reader, key, value, why);
     uint64_t done = image_offset(installing->reader);
     struct image_watch *watch = installing->install->watch;
-    if (err == ERR_OK && done != before) tell(installing, done);
-    if (watch != NULL && done != before) watch->moved(watch, done, installing->file.source.size);
-    return err;
+    if (done == before) return;
+    tell(installing, done);
+    if (watch != NULL) watch->moved(watch, done, installing->file.source.size);
+}
+
+static enum err fill_from(struct installing *installing, struct machine_filler *filler,
+                          struct why *why)
+{
+    struct image_reader *reader = installing->reader;
+    for (;;) {
+        struct bytes key, value;
+        uint64_t before = image_offset(reader);
+        enum err err = image_next(reader, &key, &value, why);
+        moved(installing, before);
+        if (err == ERR_OK) err = filler->ops->add(filler, key, value, why);
+        else if (err == ERR_NOT_FOUND) break;
+        if (err != ERR_OK) return err;
+    }
+    const struct image_facts *facts = image_facts(reader);
+    return filler->ops->end(filler, facts->digest, facts->keys, why);
 }
 
 static enum err fill(struct installing *installing, struct why *why)
@@ -168,19 +180,22 @@ static enum err fill(struct installing *installing, struct why *why)
     const struct image_facts *facts = image_facts(installing->reader);
     if (!mark_equal(&facts->mark, &install->mark))
         return why_fail(why, ERR_CORRUPT, "it is another image than it was before");
-    struct machine_fill request = {.records = &installing->records,
-                                   .mark = facts->mark,
-                                   .digest = facts->digest,
-                                   .keys = facts->keys,
+    struct machine_fill request = {.mark = facts->mark,
                                    .history = install->history,
-                                   .window_bytes = INSTALL_WINDOW_BYTES};
+                                   .window_bytes = INSTALL_WINDOW_BYTES,
+                                   .waits = true};
+    struct machine_maker *maker = install->maker;
+    struct machine_filler *filler;
     if (install->stamp != NULL) *install->stamp = facts->stamp;
-    return install->maker->fill(install->maker, install->store, &request, why);
+    enum err err = maker->fill(maker, install->store, &request, &filler, why);
+    if (err == ERR_OK) err = fill_from(installing, filler, why);
+    maker->fill_close(maker);
+    return err;
 }
 
 enum err image_install(const struct image_install *install, struct why *why)
 {
-    struct installing installing = {.records = {.next = next_record}, .install = install};
+    struct installing installing = {.install = install};
     installing.began_us = installing.told_us = clock_now_us(install->clock);
     char *named = image_path(&install->place, install->mark.lsn);
     const char *path = install->path == NULL ? named : install->path;

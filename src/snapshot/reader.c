@@ -9,6 +9,8 @@
 
 struct image_reader {
     struct image_source *source;
+    uint64_t there;      /* bytes of it from the beginning; UINT64_MAX: all are */
+    bool headed, footed; /* header and footer were read */
     struct image_facts facts;
     struct image_footer footer;
     struct image_chain chain;
@@ -23,6 +25,7 @@ static enum err read_header(struct image_reader *reader, struct why *why)
     struct image_source *source = reader->source;
     if (source->size < IMAGE_BYTES_MIN)
         return why_fail(why, ERR_CORRUPT, "the file is too short for an image");
+    if (reader->there < IMAGE_HEADER_FIXED_BYTES) return ERR_PENDING;
     uint8_t *at = buffer_reserve(&reader->chunk, IMAGE_HEADER_BYTES_MAX);
     enum err err = source->read(source, 0, at, IMAGE_HEADER_FIXED_BYTES, why);
     size_t size = 0;
@@ -30,10 +33,13 @@ static enum err read_header(struct image_reader *reader, struct why *why)
     if (err != ERR_OK) return err;
     if (size > source->size - IMAGE_FOOTER_BYTES)
         return why_fail(why, ERR_CORRUPT, "the file is shorter than its header says");
+    if (reader->there < size) return ERR_PENDING;
     err = source->read(source, IMAGE_HEADER_FIXED_BYTES, at + IMAGE_HEADER_FIXED_BYTES,
                        size - IMAGE_HEADER_FIXED_BYTES, why);
     if (err != ERR_OK) return err;
-    return image_header_decode(bytes_of(at, size), &reader->facts, &reader->chain, why);
+    err = image_header_decode(bytes_of(at, size), &reader->facts, &reader->chain, why);
+    reader->headed = err == ERR_OK;
+    return err;
 }
 
 static enum err read_footer(struct image_reader *reader, struct why *why)
@@ -41,6 +47,7 @@ static enum err read_footer(struct image_reader *reader, struct why *why)
     struct image_source *source = reader->source;
     struct image_footer *footer = &reader->footer;
     uint8_t bytes[IMAGE_FOOTER_BYTES];
+    if (reader->there < source->size) return ERR_PENDING;
     enum err err = source->read(source, source->size - sizeof bytes, bytes, sizeof bytes, why);
     if (err == ERR_OK)
         err = image_footer_decode(bytes, reader->chain.seed, &reader->facts.mark, footer, why);
@@ -51,16 +58,30 @@ static enum err read_footer(struct image_reader *reader, struct why *why)
     reader->facts.records = footer->records;
     reader->facts.bytes = source->size;
     reader->facts.checksum = footer->checksum;
+    reader->footed = true;
     return ERR_OK;
+}
+
+struct image_reader *image_open_early(struct image_source *source)
+{
+    struct image_reader *reader = memory_zeroed(1, sizeof *reader);
+    reader->source = source;
+    buffer_init(&reader->chunk);
+    buffer_init(&reader->place);
+    return reader;
+}
+
+void image_arrived(struct image_reader *reader, uint64_t there)
+{
+    MUST(there >= reader->there);
+    reader->there = there;
 }
 
 enum err image_open(struct image_reader **out, struct image_source *source, struct why *why)
 {
     *out = NULL;
-    struct image_reader *reader = memory_zeroed(1, sizeof *reader);
-    reader->source = source;
-    buffer_init(&reader->chunk);
-    buffer_init(&reader->place);
+    struct image_reader *reader = image_open_early(source);
+    reader->there = UINT64_MAX;
     enum err err = read_header(reader, why);
     if (err == ERR_OK) err = read_footer(reader, why);
     if (err != ERR_OK) {
@@ -112,12 +133,14 @@ static enum err read_chunk(struct image_reader *reader, struct why *why)
     struct image_chain *chain = &reader->chain;
     uint64_t left = source->size - IMAGE_FOOTER_BYTES - chain->offset;
     if (left < IMAGE_CHUNK_HEAD_BYTES) return bad_chunk(reader, "it is cut", why);
+    if (chain->offset + IMAGE_CHUNK_HEAD_BYTES > reader->there) return ERR_PENDING;
     uint8_t bytes[IMAGE_CHUNK_HEAD_BYTES];
     struct image_chunk_head head;
     enum err err = source->read(source, chain->offset, bytes, sizeof bytes, why);
     if (err != ERR_OK) return err;
     if (!image_chunk_head_decode(bytes, &head) || head.size > left - sizeof bytes)
         return bad_chunk(reader, "it does not begin as a chunk does", why);
+    if (chain->offset + sizeof bytes + head.size > reader->there) return ERR_PENDING;
     if (head.size > 2 * IMAGE_CHUNK_BYTES) err = prove_large(reader, bytes, &head, why);
     if (err != ERR_OK) return err;
     buffer_clear(&reader->chunk);
@@ -131,14 +154,23 @@ static enum err read_chunk(struct image_reader *reader, struct why *why)
     return ERR_OK;
 }
 
+/* ERR_NOT_FOUND: there is no more chunk, and all is right. */
+static enum err next_chunk(struct image_reader *reader, struct why *why)
+{
+    enum err err = reader->headed ? ERR_OK : read_header(reader, why);
+    if (err != ERR_OK) return err;
+    bool ended = reader->chain.offset == reader->source->size - IMAGE_FOOTER_BYTES;
+    if (!ended) return read_chunk(reader, why);
+    if (!reader->footed) err = read_footer(reader, why);
+    if (err == ERR_OK) err = image_footer_check(&reader->footer, &reader->chain, why);
+    return err == ERR_OK ? ERR_NOT_FOUND : err;
+}
+
 enum err image_next(struct image_reader *reader, struct bytes *key, struct bytes *value,
                     struct why *why)
 {
     if (reader->body.size == 0) {
-        bool ended = reader->chain.offset == reader->source->size - IMAGE_FOOTER_BYTES;
-        enum err err = ended ? image_footer_check(&reader->footer, &reader->chain, why)
-                             : read_chunk(reader, why);
-        if (ended && err == ERR_OK) return ERR_NOT_FOUND;
+        enum err err = next_chunk(reader, why);
         if (err != ERR_OK) return err;
     }
     bool there = image_record_take(&reader->body, key, value);

@@ -8,10 +8,9 @@
 
 #include "base/must.h"
 #include "base/trace.h"
-#include "seam/capture.h"
 #include "seam/clock.h"
 #include "seam/disk.h"
-#include "seam/machine.h"
+#include "seam/maker.h"
 
 /* What an image says of itself, in its header and its footer. */
 struct image_facts {
@@ -77,14 +76,14 @@ void snapshot_take(struct snapshot *snapshot, struct capture *capture, unsigned 
  * that has its name already is finished instead. Nothing under way is fine. */
 void snapshot_abort(struct snapshot *snapshot, enum err err, const char *text);
 bool snapshot_is_idle(const struct snapshot *snapshot); /* snapshot_take() may be called */
-/* To be called now and then: begins to check the bytes of an image that was not checked within
- * `period_us`, unless one is being checked or written. One that is corrupt is renamed, and kept. */
+/* To be called now and then: begins to check an image that was not checked within `period_us`,
+ * unless one is being checked or written. One that is corrupt is renamed, and kept. */
 void snapshot_scrub(struct snapshot *snapshot, uint64_t bytes_per_second, uint64_t period_us);
 void snapshot_scrub_stop(struct snapshot *snapshot);     /* for good; scrubbed() may follow */
 bool snapshot_is_quiet(const struct snapshot *snapshot); /* nothing at all is under way */
 void snapshot_status(const struct snapshot *snapshot, struct snapshot_status *out);
-/* Lets go of everything; nothing is held, ended() is not called any more. A file that is being
- * written stays for the next start to remove. NULL is fine. */
+/* Lets go of everything; nothing is held, ended() is not called any more. A file under way stays
+ * for the next start to remove. NULL is fine. */
 void snapshot_close(struct snapshot *snapshot);
 
 /* An image that somebody needs: until it is let go of, none is removed because there are newer
@@ -127,6 +126,10 @@ struct image_source {
  * ERR_REFUSED (of a later format), ERR_IO; then *reader is NULL. */
 MUST_USE enum err image_open(struct image_reader **reader, struct image_source *source,
                              struct why *why);
+/* While it still comes: source->size is what it will be, image_next() says ERR_PENDING for what is
+ * not there yet; facts are known from the first record on, the footer's at the end. */
+struct image_reader *image_open_early(struct image_source *source);
+void image_arrived(struct image_reader *reader, uint64_t there); /* bytes from the beginning */
 const struct image_facts *image_facts(const struct image_reader *reader); /* until image_close */
 /* The next record, ascending by key; borrowed until the next call. ERR_NOT_FOUND: that was all, and
  * every checksum and count is right. ERR_CORRUPT, ERR_IO. */
@@ -151,22 +154,20 @@ void image_store_watch(struct store *store, struct image_watch *watch);
 
 /* --- Of a directory of images. Blocks: start-up and tools --- */
 
-struct image_brief {
-    struct mark mark;
-    struct digest digest;
-    uint64_t keys;
-};
 enum { IMAGE_LIST_MAX = 64 };
 struct image_list {
-    struct image_brief at[IMAGE_LIST_MAX]; /* the newest first */
+    struct image_brief {
+        struct mark mark;
+        struct digest digest;
+        uint64_t keys;
+    } at[IMAGE_LIST_MAX]; /* the newest first */
     size_t count;
 };
 /* By headers and footers alone; an image whose do not read, or that is of others, is named in the
  * trace and left out. ERR_IO, ERR_NOT_FOUND. */
 MUST_USE enum err image_list(struct image_list *list, const struct image_place *place,
                              struct why *why);
-/* Removes those of the place that are at `from` or above it, durably. One that is corrupt or of
- * others stays. ERR_IO: some of them may be gone. */
+/* Removes what is at `from` or above, durably, but for corrupt ones. ERR_IO: some may be gone. */
 MUST_USE enum err image_remove_from(const struct image_place *place, struct lsn from,
                                     struct why *why);
 /* The path of the image with this mark, which may not be there; the caller's. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Filling a new store with the records of another one, as an image has them.
  *
- * They are flushed in windows, each a sorted run of its own. The meta record is held back and goes
- * with the last window, whatever its place in the order: so a crash on the way leaves a store that
- * holds records and no mark, which nobody opens, and the mark is never written alone (I1).
+ * They are flushed in windows, each a sorted run of its own; while one is flushed the next one
+ * fills. The meta record is held back and goes with the last window, whatever its place in the
+ * order: so a crash on the way leaves a store that holds records and no mark, which nobody opens,
+ * and the mark is never written alone (I1).
  *
  * The stream of effects does not come along, and goes on at its end. */
 #include <inttypes.h>
@@ -16,49 +17,106 @@
 
 enum { FILL_HEAD_BYTES = 8 };
 
-struct filling {
-    struct store_run run;
-    struct store *store;
-    const struct machine_fill *fill;
-    struct buffer items; /* of the window: {le32 key size, le32 value size, key, value} */
+/* A window: {le32 key size, le32 value size, key, value} each; flushed from `at` on. */
+struct window_run {
+    struct store_run base;
+    struct buffer items;
     size_t at;
-    struct buffer meta;   /* empty: it has not come yet */
-    bool last, meta_gone; /* this run is the last one; it has given the meta record */
+    const struct buffer *meta; /* NULL: without one */
+    bool meta_gone;            /* it was given */
 };
 
-static void take_item(struct filling *filling, struct store_item *item)
+struct filling {
+    struct machine_filler base;
+    struct store *store;
+    struct mark mark;
+    struct history history;
+    uint64_t window_bytes;
+    bool waits;
+    struct buffer items; /* the window that fills */
+    struct window_run run;
+    struct store_flush flush;
+    bool flushing, ending; /* ending: the last one is flushed, or was */
+    struct buffer meta;    /* empty: it has not come yet */
+    struct digest digest;  /* as that says, and: */
+    uint64_t keys;
+    enum err failed;
+    struct why why;
+    struct record_wait *waiting;
+};
+
+static struct filling *filling_of(struct machine_filler *base)
 {
-    const uint8_t *head = filling->items.data + filling->at;
+    return CONTAINER_OF(base, struct filling, base);
+}
+
+/* --- Windows --- */
+
+static void take_item(struct window_run *run, struct store_item *item)
+{
+    const uint8_t *head = run->items.data + run->at;
     size_t key = load_le32(head), value = load_le32(head + 4);
     item->change = STORE_PUT;
     item->key = bytes_of(head + FILL_HEAD_BYTES, key);
     item->value = bytes_of(head + FILL_HEAD_BYTES + key, value);
-    filling->at += FILL_HEAD_BYTES + key + value;
+    run->at += FILL_HEAD_BYTES + key + value;
 }
 
-static bool next_item(struct store_run *run, struct store_item *item)
+static bool next_item(struct store_run *base, struct store_item *item)
 {
-    struct filling *filling = CONTAINER_OF(run, struct filling, run);
-    size_t before = filling->at;
-    bool there = before < filling->items.size;
-    if (there) take_item(filling, item);
-    if (!filling->last || filling->meta_gone) return there;
+    struct window_run *run = CONTAINER_OF(base, struct window_run, base);
+    size_t before = run->at;
+    bool there = before < run->items.size;
+    if (there) take_item(run, item);
+    if (run->meta == NULL || run->meta_gone) return there;
     if (there && bytes_compare(item->key, bytes_text("M")) < 0) return true;
-    filling->at = before;
-    filling->meta_gone = true;
-    *item = (struct store_item){STORE_PUT, bytes_text("M"), buffer_bytes(&filling->meta)};
+    run->at = before;
+    run->meta_gone = true;
+    *item = (struct store_item){STORE_PUT, bytes_text("M"), buffer_bytes(run->meta)};
     return true;
 }
 
-static enum err flush(struct filling *filling, bool last, struct why *why)
+static enum err fail(struct filling *filling, enum err err, const struct why *why)
 {
-    filling->at = 0;
-    filling->last = last;
-    struct store_flush request = {.run = &filling->run};
-    enum err err = filling->store->ops->flush_wait(filling->store, &request);
-    buffer_clear(&filling->items);
-    return err == ERR_OK ? err : why_fail(why, err, "%s", request.why.text);
+    filling->failed = err;
+    filling->why = *why;
+    return err;
 }
+
+static void flushed(struct store_flush *flush)
+{
+    struct filling *filling = CONTAINER_OF(flush, struct filling, flush);
+    filling->flushing = false;
+    buffer_clear(&filling->run.items);
+    if (flush->err != ERR_OK) (void)fail(filling, flush->err, &flush->why);
+    struct record_wait *wait = filling->waiting;
+    filling->waiting = NULL;
+    if (wait == NULL) return;
+    wait->err = flush->err;
+    wait->done(wait);
+}
+
+/* None is under way. */
+static void flush_window(struct filling *filling)
+{
+    struct buffer items = filling->items;
+    filling->items = filling->run.items;
+    filling->run = (struct window_run){.base.next = next_item, .items = items};
+    if (filling->ending) filling->run.meta = &filling->meta;
+    filling->flush = (struct store_flush){.run = &filling->run.base, .done = flushed};
+    filling->flushing = true;
+    if (!filling->waits) {
+        filling->store->ops->flush(filling->store, &filling->flush);
+        return;
+    }
+    filling->flush.err = filling->store->ops->flush_wait(filling->store, &filling->flush);
+    flushed(&filling->flush);
+    items = filling->items; /* one window's memory is enough */
+    filling->items = filling->run.items;
+    filling->run.items = items;
+}
+
+/* --- Records --- */
 
 /* What is said of a history here. The copies of one are none of another that is made of it: who is
  * asked for a promise there, or waited for, would be a stranger. */
@@ -72,51 +130,68 @@ static void become(struct meta *meta, struct history history)
 /* What the records say of themselves must be what was said of them. */
 static enum err take_meta(struct filling *filling, struct bytes value, struct why *why)
 {
-    const struct machine_fill *fill = filling->fill;
     struct meta meta;
     enum err err = meta_decode(value, &meta, why);
     if (err != ERR_OK) return err;
-    uint64_t keys = 0;
-    for (unsigned i = 0; i < DATABASES; i++) keys += meta.databases[i].keys;
-    if (!mark_equal(&meta.mark, &fill->mark)) {
+    if (!mark_equal(&meta.mark, &filling->mark)) {
         err = why_fail(why, ERR_CORRUPT,
                        "the records are of LSN %" PRIu64
                        " or of another lineage, not of LSN %" PRIu64,
-                       meta.mark.lsn.at, fill->mark.lsn.at);
-    } else if (!digest_equal(meta_digest(meta.databases), fill->digest) || keys != fill->keys) {
-        err = why_fail(why, ERR_CORRUPT, "the records have another digest than was said of them");
+                       meta.mark.lsn.at, filling->mark.lsn.at);
     } else if (meta.effects.first != meta.effects.end) {
         err = why_fail(why, ERR_CORRUPT, "the records say that the stream of effects is with them");
     } else {
-        become(&meta, fill->history);
+        filling->keys = 0;
+        for (unsigned i = 0; i < DATABASES; i++) filling->keys += meta.databases[i].keys;
+        filling->digest = meta_digest(meta.databases);
+        become(&meta, filling->history);
         meta_encode(&meta, &filling->meta);
     }
     memory_free(meta.epochs);
     return err;
 }
 
-static enum err take_all(struct filling *filling, struct why *why)
+static enum err take(struct filling *filling, struct bytes key, struct bytes value, struct why *why)
 {
-    struct machine_records *records = filling->fill->records;
-    for (;;) {
-        struct bytes key, value;
-        enum err err = records->next(records, &key, &value, why);
-        if (err == ERR_NOT_FOUND) return ERR_OK;
-        if (err == ERR_OK && bytes_equal(key, bytes_text("M"))) {
-            err = take_meta(filling, value, why);
-            if (err != ERR_OK) return err;
-            continue;
-        }
-        if (err == ERR_OK && key.size > 0 && key.data[0] == LAYOUT_STREAM)
-            err = why_fail(why, ERR_CORRUPT, "a record is a piece of the stream of effects");
-        if (err == ERR_OK && filling->items.size >= filling->fill->window_bytes)
-            err = flush(filling, false, why);
-        if (err != ERR_OK) return err;
-        buffer_append_le32(&filling->items, (uint32_t)key.size);
-        buffer_append_le32(&filling->items, (uint32_t)value.size);
-        buffer_append(&filling->items, key);
-        buffer_append(&filling->items, value);
+    if (bytes_equal(key, bytes_text("M"))) return take_meta(filling, value, why);
+    if (key.size > 0 && key.data[0] == LAYOUT_STREAM)
+        return why_fail(why, ERR_CORRUPT, "a record is a piece of the stream of effects");
+    buffer_append_le32(&filling->items, (uint32_t)key.size);
+    buffer_append_le32(&filling->items, (uint32_t)value.size);
+    buffer_append(&filling->items, key);
+    buffer_append(&filling->items, value);
+    return ERR_OK;
+}
+
+static enum err failed(const struct filling *filling, struct why *why)
+{
+    if (filling->failed != ERR_OK) *why = filling->why;
+    return filling->failed;
+}
+
+static enum err filler_add(struct machine_filler *base, struct bytes key, struct bytes value,
+                           struct why *why)
+{
+    struct filling *filling = filling_of(base);
+    MUST(!filling->ending);
+    if (filling->items.size >= filling->window_bytes && filling->failed == ERR_OK) {
+        if (filling->flushing) return ERR_PENDING;
+        flush_window(filling);
     }
+    enum err err = failed(filling, why);
+    if (err != ERR_OK) return err;
+    err = take(filling, key, value, why);
+    return err == ERR_OK ? err : fail(filling, err, why);
+}
+
+/* --- The end --- */
+
+static enum err prove(const struct filling *filling, struct digest digest, uint64_t keys,
+                      struct why *why)
+{
+    if (filling->meta.size == 0) return why_fail(why, ERR_CORRUPT, "the records have no mark");
+    if (digest_equal(filling->digest, digest) && filling->keys == keys) return ERR_OK;
+    return why_fail(why, ERR_CORRUPT, "the records have another digest than was said of them");
 }
 
 static enum err read_back(const struct filling *filling, struct why *why)
@@ -131,21 +206,66 @@ static enum err read_back(const struct filling *filling, struct why *why)
     return err;
 }
 
-enum err state_fill(struct store *store, const struct machine_fill *fill, struct why *why)
+static enum err filler_end(struct machine_filler *base, struct digest digest, uint64_t keys,
+                           struct why *why)
 {
-    struct filling filling = {.run = {.next = next_item}, .store = store, .fill = fill};
-    buffer_init(&filling.items);
-    buffer_init(&filling.meta);
+    struct filling *filling = filling_of(base);
+    enum err err = failed(filling, why);
+    if (err != ERR_OK) return err;
+    if (filling->flushing) return ERR_PENDING;
+    if (!filling->ending) {
+        err = prove(filling, digest, keys, why);
+        if (err != ERR_OK) return fail(filling, err, why);
+        filling->ending = true;
+        flush_window(filling);
+        if (filling->flushing) return ERR_PENDING;
+        err = failed(filling, why);
+    }
+    if (err == ERR_OK) err = read_back(filling, why);
+    return err == ERR_OK ? err : fail(filling, err, why);
+}
+
+static bool filler_wait(struct machine_filler *base, struct record_wait *wait)
+{
+    struct filling *filling = filling_of(base);
+    MUST(filling->waiting == NULL);
+    if (filling->flushing) filling->waiting = wait;
+    return filling->flushing;
+}
+
+/* --- Open and closed --- */
+
+static const struct machine_filler_ops filler_ops = {filler_add, filler_end, filler_wait};
+
+enum err state_filler_open(struct machine_filler **out, struct store *store,
+                           const struct machine_fill *fill, struct why *why)
+{
+    *out = NULL;
     enum err err = proof_empty(store, why);
     if (err == ERR_EXISTS) err = why_fail(why, ERR_REFUSED, "the store is not empty");
-    if (err == ERR_OK) err = take_all(&filling, why);
-    if (err == ERR_OK && filling.meta.size == 0)
-        err = why_fail(why, ERR_CORRUPT, "the records have no mark");
-    if (err == ERR_OK) err = flush(&filling, true, why);
-    if (err == ERR_OK) err = read_back(&filling, why);
-    buffer_release(&filling.items);
-    buffer_release(&filling.meta);
-    return err;
+    if (err != ERR_OK) return err;
+    struct filling *filling = memory_zeroed(1, sizeof *filling);
+    filling->base.ops = &filler_ops;
+    filling->store = store;
+    filling->mark = fill->mark;
+    filling->history = fill->history;
+    filling->window_bytes = fill->window_bytes;
+    filling->waits = fill->waits;
+    buffer_init(&filling->items);
+    buffer_init(&filling->run.items);
+    buffer_init(&filling->meta);
+    *out = &filling->base;
+    return ERR_OK;
+}
+
+void state_filler_close(struct machine_filler *filler)
+{
+    if (filler == NULL) return;
+    struct filling *filling = filling_of(filler);
+    buffer_release(&filling->items);
+    buffer_release(&filling->run.items);
+    buffer_release(&filling->meta);
+    memory_free(filling);
 }
 
 enum machine_found state_found(struct store *store, struct history history)

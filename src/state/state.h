@@ -11,7 +11,7 @@
 
 #include "base/trace.h"
 #include "seam/clock.h"
-#include "seam/machine.h"
+#include "seam/maker.h"
 #include "seam/records.h"
 #include "seam/store.h"
 
@@ -32,9 +32,15 @@ MUST_USE enum err state_open(struct machine **machine, struct store *store, stru
 
 /* What the store is, of a shard of this history. Blocks: start-up and tools. */
 enum machine_found state_found(struct store *store, struct history history);
-/* Puts the records into a store that is empty, and the mark with the last of them (seam/machine.h,
- * fill). Blocks likewise. ERR_REFUSED: it is not empty. */
-MUST_USE enum err state_fill(struct store *store, const struct machine_fill *fill, struct why *why);
+/* Takes records into a store that is empty, and writes the mark with the last of them
+ * (seam/machine.h, fill); the store is borrowed, and nobody else flushes it. The loop's. Blocks for
+ * one look into the store, and for one at the end. On failure *filler is NULL. ERR_REFUSED: the
+ * store is not empty; ERR_CORRUPT, ERR_IO. */
+MUST_USE enum err state_filler_open(struct machine_filler **filler, struct store *store,
+                                    const struct machine_fill *fill, struct why *why);
+/* Not while a wait or a flush is under way, unless the store is closed by then: its thread reads
+ * from here. NULL is fine. */
+void state_filler_close(struct machine_filler *filler);
 
 /* What a store holds, counted again record by record. */
 struct state_recount {

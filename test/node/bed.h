@@ -17,6 +17,7 @@
 #include "sim/heap.h"
 #include "sim/node.h"
 #include "test/node/fake_answers.h"
+#include "test/node/fake_filler.h"
 #include "test/test.h"
 
 enum { BED_CALLS = 64, BED_ANSWER_BYTES = 64 };
@@ -233,6 +234,7 @@ static inline void bed_make(struct bed *bed, uint64_t seed)
     bed->fake.maker.open = fake_open;
     bed->fake.maker.close = fake_let_go;
     bed->fake.maker.fill = fake_fill;
+    bed->fake.maker.fill_close = fake_fill_close;
     bed->listener = (struct node_listener){bed_ready, bed_failed, bed_stopped};
     bed->options = (struct node_options){.shard = {0, "keys"},
                                          .directory = "data",

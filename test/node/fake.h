@@ -10,7 +10,7 @@
 
 #include "base/must.h"
 #include "command/command.h"
-#include "seam/machine.h"
+#include "seam/maker.h"
 
 enum {
     FAKE_KEYS = 16,
@@ -40,6 +40,13 @@ struct fake {
     char directory[FAKE_TEXT_BYTES];
     enum machine_found found; /* what the store is taken for; MACHINE_MARK: what it is */
     unsigned opens, closes, fills;
+    struct machine_filler filler;
+    struct machine_fill fill;
+    char fill_directory[FAKE_TEXT_BYTES];
+    unsigned filled, fill_closes; /* records; */
+    unsigned fill_pending;        /* so many calls say ERR_PENDING first, and */
+    struct record_wait *fill_wait; /* wait for fake_answer_fill() */
+    enum err fill_err;             /* what its end says */
 
     struct mark applied, flushed;
     struct stamp stamp, queried_at;
@@ -481,22 +488,6 @@ static inline void fake_make(struct fake *fake, const char *directory, struct hi
     fake->flushed = (struct mark){.history = history};
     fake->flushed_told = (struct fake_told){.epoch_count = 0};
     memset(fake->flushed_keys, 0, sizeof fake->flushed_keys);
-}
-
-/* Its records mean nothing here; that they read to their end does. */
-static inline enum err fake_fill(struct machine_maker *maker, const char *directory,
-                                 const struct machine_fill *fill, struct why *why)
-{
-    struct fake *fake = CONTAINER_OF(maker, struct fake, maker);
-    struct bytes key, value;
-    enum err err;
-    fake->fills++;
-    do err = fill->records->next(fill->records, &key, &value, why);
-    while (err == ERR_OK);
-    if (err != ERR_NOT_FOUND) return err;
-    fake_make(fake, directory, fill->history);
-    fake->flushed = fill->mark;
-    return ERR_OK;
 }
 
 static inline void fake_let_go(struct machine_maker *maker, struct machine *machine)

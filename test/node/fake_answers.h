@@ -48,6 +48,17 @@ static inline bool fake_answer_survey(struct fake *fake, enum survey_kind kind, 
     return false;
 }
 
+/* What a filler waits for has ended. False: nobody waits. */
+static inline bool fake_answer_fill(struct fake *fake)
+{
+    struct record_wait *wait = fake->fill_wait;
+    if (wait == NULL) return false;
+    fake->fill_wait = NULL;
+    wait->err = ERR_OK;
+    wait->done(wait);
+    return true;
+}
+
 /* The flush that is under way ends. False: there is none. */
 static inline bool fake_answer_flush(struct fake *fake, enum err err)
 {

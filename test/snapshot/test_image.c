@@ -62,6 +62,49 @@ TEST(snapshot_image, is_read_back_as_it_was_written)
     buffer_release(&image);
 }
 
+/* Bytes of which only some are there. */
+struct coming {
+    struct memory_source source;
+    uint64_t there;
+};
+
+static enum err coming_read(struct image_source *source, uint64_t offset, void *data, uint64_t size,
+                            struct why *why)
+{
+    const struct coming *coming = CONTAINER_OF(source, struct coming, source.base);
+    assert_true(offset + size <= coming->there);
+    return memory_source_read(source, offset, data, size, why);
+}
+
+TEST(snapshot_image, one_that_still_comes_gives_each_record_as_soon_as_its_chunk_is_there)
+{
+    struct buffer image;
+    buffer_init(&image);
+    make(&image);
+    struct coming coming = {{{coming_read, image.size}, buffer_bytes(&image)}, 0};
+    struct image_reader *reader = image_open_early(&coming.source.base);
+    struct bytes key, value;
+    struct why why;
+    uint64_t records = 0, since[3] = {0};
+    while (coming.there < image.size) {
+        enum err err;
+        while ((err = image_next(reader, &key, &value, &why)) == ERR_OK)
+            since[records++] = coming.there;
+        assert_int_equal(err, ERR_PENDING);
+        image_arrived(reader, ++coming.there);
+    }
+    assert_int_equal(image_next(reader, &key, &value, &why), ERR_NOT_FOUND);
+    assert_int_equal(records, 3);
+    uint64_t footer = image.size - IMAGE_FOOTER_BYTES, last = IMAGE_CHUNK_HEAD_BYTES + 8 + 1 + 4;
+    assert_int_equal(since[0], footer - last);
+    assert_int_equal(since[1], footer - last);
+    assert_int_equal(since[2], footer);
+    assert_int_equal(image_facts(reader)->keys, 2);
+    assert_int_equal(image_facts(reader)->digest.high, 4);
+    image_close(reader);
+    buffer_release(&image);
+}
+
 TEST(snapshot_image, any_flipped_bit_is_noticed)
 {
     struct buffer image;

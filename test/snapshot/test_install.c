@@ -9,25 +9,52 @@
 
 struct taker {
     struct machine_maker base;
-    unsigned calls, records;
+    struct machine_filler filler;
+    unsigned calls, records, closes;
     struct machine_fill fill;
+    struct digest digest;
+    uint64_t keys;
     enum err err;
     char store[32];
 };
 
-static enum err take(struct machine_maker *base, const char *directory,
-                     const struct machine_fill *fill, struct why *why)
+static enum err take_record(struct machine_filler *filler, struct bytes key, struct bytes value,
+                            struct why *why)
 {
+    (void)key;
+    (void)value;
+    (void)why;
+    CONTAINER_OF(filler, struct taker, filler)->records++;
+    return ERR_OK;
+}
+
+static enum err take_end(struct machine_filler *filler, struct digest digest, uint64_t keys,
+                         struct why *why)
+{
+    struct taker *taker = CONTAINER_OF(filler, struct taker, filler);
+    taker->digest = digest;
+    taker->keys = keys;
+    return taker->err == ERR_OK ? ERR_OK : why_fail(why, taker->err, "told so");
+}
+
+static enum err take(struct machine_maker *base, const char *directory,
+                     const struct machine_fill *fill, struct machine_filler **filler,
+                     struct why *why)
+{
+    static const struct machine_filler_ops ops = {.add = take_record, .end = take_end};
     struct taker *taker = CONTAINER_OF(base, struct taker, base);
+    (void)why;
     taker->calls++;
     taker->fill = *fill;
     snprintf(taker->store, sizeof taker->store, "%s", directory);
-    struct bytes key, value;
-    enum err err;
-    while ((err = fill->records->next(fill->records, &key, &value, why)) == ERR_OK)
-        taker->records++;
-    if (err != ERR_NOT_FOUND) return err;
-    return taker->err == ERR_OK ? ERR_OK : why_fail(why, taker->err, "told so");
+    taker->filler.ops = &ops;
+    *filler = &taker->filler;
+    return ERR_OK;
+}
+
+static void take_close(struct machine_maker *base)
+{
+    CONTAINER_OF(base, struct taker, base)->closes++;
 }
 
 static struct image_place place_of(struct bed *bed)
@@ -53,7 +80,7 @@ static enum err install(struct bed *bed, struct taker *taker, const struct mark 
                                     .store = "store-2",
                                     .mark = *mark,
                                     .history = {{8}}};
-    *taker = (struct taker){.base.fill = take, .err = taker->err};
+    *taker = (struct taker){.base.fill = take, .base.fill_close = take_close, .err = taker->err};
     return image_install(&request, why);
 }
 
@@ -210,8 +237,8 @@ TEST(snapshot_install, received_image_brings_its_mark)
     assert_int_equal(taker.records, 40);
     assert_string_equal(taker.store, "store-2");
     assert_true(mark_equal(&taker.fill.mark, &images.at[0].mark));
-    assert_true(digest_equal(taker.fill.digest, images.at[0].digest));
-    assert_int_equal(taker.fill.keys, images.at[0].keys);
+    assert_true(digest_equal(taker.digest, images.at[0].digest));
+    assert_int_equal(taker.keys, images.at[0].keys);
     assert_int_equal(taker.fill.history.id[0], 8);
     taker.err = ERR_SPACE;
     assert_int_equal(install(&bed, &taker, &images.at[0].mark, &why), ERR_SPACE);
@@ -276,7 +303,7 @@ TEST(snapshot_install, an_image_under_any_name_is_installed_and_tells_its_stamp)
     assert_int_equal(list(&bed, &images), ERR_OK);
     assert_int_equal(images.count, 2);
     assert_true(sim_disk_unlink(bed.disk, PATH_2));
-    struct taker taker = {.base.fill = take};
+    struct taker taker = {.base.fill = take, .base.fill_close = take_close};
     struct stamp stamp = {0};
     struct why why;
     struct image_install request = {.place = place_of(&bed),

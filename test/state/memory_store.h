@@ -27,7 +27,7 @@ struct memory_store {
     struct dice dice;
     unsigned pending_of;   /* one read in so many says ERR_PENDING; 0: none */
     enum err flush_fails;  /* the next flush ends so; ERR_OK: it works */
-    size_t flush_fails_at; /* a flush that waits, of this number, fails; 0: none */
+    size_t flush_fails_at; /* the flush of this number fails; 0: none */
     bool watch_meta;       /* a run that is nothing but a meta record is a broken MUST; */
     size_t meta_beside;    /* those that hold more beside it are counted */
     size_t pending_at;     /* the read of this number says ERR_PENDING; 0: none */
@@ -311,9 +311,10 @@ static inline size_t memory_metas(const struct memory_store *store)
 static inline enum err memory_flush_wait(struct store *base, struct store_flush *flush)
 {
     struct memory_store *store = memory_of(base);
-    flush->err = store->flushes + 1 == store->flush_fails_at ? ERR_IO : ERR_OK;
+    flush->err = store->flushes + 1 == store->flush_fails_at ? ERR_IO : store->flush_fails;
+    store->flush_fails = ERR_OK;
     size_t metas = memory_metas(store), count = store->count;
-    if (flush->err == ERR_OK) apply_run(store, flush->run);
+    if (flush->err == ERR_OK && !store->run_at_once) apply_run(store, flush->run);
     if (memory_metas(store) > metas) {
         store->meta_beside++;
         MUST(!store->watch_meta || store->count > count + 1);
@@ -420,9 +421,7 @@ static inline bool memory_store_step(struct memory_store *store)
     struct store_flush *flush = store->flush;
     if (flush == NULL) return false;
     store->flush = NULL;
-    flush->err = store->flush_fails;
-    if (flush->err == ERR_OK && !store->run_at_once) apply_run(store, flush->run);
-    store->flush_fails = ERR_OK;
+    (void)memory_flush_wait(&store->base, flush);
     flush->done(flush);
     return true;
 }

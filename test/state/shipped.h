@@ -9,7 +9,6 @@
 #include "test/state/bed.h"
 
 struct shipped {
-    struct machine_records base;
     struct bed *bed;
     struct capture *capture;
     struct capture_warm warm;
@@ -30,12 +29,9 @@ static inline void shipped_wait(struct shipped *shipped)
     MUST(shipped->warm.err == ERR_OK);
 }
 
-static inline enum err shipped_next(struct machine_records *base, struct bytes *key,
-                                    struct bytes *value, struct why *why)
+static inline enum err shipped_next(struct shipped *shipped, struct bytes *key, struct bytes *value)
 {
-    struct shipped *shipped = CONTAINER_OF(base, struct shipped, base);
     enum err err;
-    (void)why;
     while ((err = shipped->capture->ops->next(shipped->capture, key, value)) == ERR_PENDING)
         shipped_wait(shipped);
     return err;
@@ -44,7 +40,7 @@ static inline enum err shipped_next(struct machine_records *base, struct bytes *
 /* Of what the bed's newest flush left; closed by the caller. */
 static inline void shipped_open(struct shipped *shipped, struct bed *bed)
 {
-    *shipped = (struct shipped){.base.next = shipped_next, .bed = bed};
+    *shipped = (struct shipped){.bed = bed};
     shipped->capture = bed->machine->ops->capture(bed->machine);
 }
 
@@ -54,6 +50,25 @@ static inline enum err shipped_facts(struct shipped *shipped, struct capture_fac
     enum err err;
     while ((err = shipped->capture->ops->facts(shipped->capture, facts, why)) == ERR_PENDING)
         shipped_wait(shipped);
+    return err;
+}
+
+/* All of it into the store; `fill` is but for what the capture says. */
+static inline enum err shipped_fill(struct shipped *shipped, struct store *store,
+                                    struct machine_fill *fill, struct why *why)
+{
+    struct capture_facts facts;
+    struct machine_filler *filler;
+    struct bytes key, value;
+    MUST(shipped_facts(shipped, &facts, why) == ERR_OK);
+    fill->mark = facts.mark;
+    fill->waits = true;
+    enum err err = state_filler_open(&filler, store, fill, why), next = ERR_OK;
+    while (err == ERR_OK && (next = shipped_next(shipped, &key, &value)) == ERR_OK)
+        err = filler->ops->add(filler, key, value, why);
+    if (err == ERR_OK && next == ERR_NOT_FOUND)
+        err = filler->ops->end(filler, facts.digest, facts.keys, why);
+    state_filler_close(filler);
     return err;
 }
 

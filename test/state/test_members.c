@@ -177,16 +177,9 @@ static void move_house(struct bed *bed, struct history history)
     memory_store_init(&made, 1);
     struct shipped shipped;
     shipped_open(&shipped, bed);
-    struct capture_facts facts;
     struct why why;
-    assert_int_equal(shipped_facts(&shipped, &facts, &why), ERR_OK);
-    struct machine_fill fill = {.records = &shipped.base,
-                                .mark = facts.mark,
-                                .digest = facts.digest,
-                                .keys = facts.keys,
-                                .history = history,
-                                .window_bytes = 500};
-    assert_int_equal(state_fill(&made.base, &fill, &why), ERR_OK);
+    struct machine_fill fill = {.history = history, .window_bytes = 500};
+    assert_int_equal(shipped_fill(&shipped, &made.base, &fill, &why), ERR_OK);
     shipped_close(&shipped);
     bed->machine->ops->close(bed->machine);
     memory_store_release(&bed->store);

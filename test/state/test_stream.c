@@ -333,7 +333,7 @@ TEST(state_stream, an_image_has_its_end_and_nothing_of_it)
     size_t count = 0;
     bool behind = false;
     enum err err;
-    while ((err = shipped_next(&shipped.base, &key, &value, &why)) == ERR_OK) {
+    while ((err = shipped_next(&shipped, &key, &value)) == ERR_OK) {
         assert_true(key.data[0] != LAYOUT_STREAM);
         if (key.data[0] == LAYOUT_EXPIRY) behind = true; /* it stands behind the stream */
         copy_item(&copy, key, value);
