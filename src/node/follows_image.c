@@ -111,8 +111,12 @@ static void write_done(struct disk_request *request)
     image->flown += request->size;
     if (request->err == ERR_OK) image->written += request->size;
     if (is_over(image)) return;
-    if (request->err != ERR_OK) fail(image, request->err, &request->why);
-    else go_on(image);
+    if (request->err != ERR_OK) {
+        fail(image, request->err, &request->why);
+        return;
+    }
+    image->moved(image);
+    go_on(image);
 }
 
 static void sync_done(struct disk_request *request)

@@ -16,6 +16,7 @@ struct follows_image {
     struct clock *clock;
     /* Told from inside the calls below too. `stored` says what is durable. */
     void (*opened)(struct follows_image *image, enum err err, const struct why *why);
+    void (*moved)(struct follows_image *image); /* more is written */
     void (*synced)(struct follows_image *image, enum err err, const struct why *why);
     void (*finished)(struct follows_image *image); /* all of it is; it is closed */
     /* NULL, or: let go of while requests were under way, which have returned. It may be freed. */

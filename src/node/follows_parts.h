@@ -8,6 +8,7 @@
 #include "node/follows_image.h"
 #include "node/peer.h"
 #include "node/shard.h"
+#include "node/staging.h"
 #include "replica/replica.h"
 
 /*   IDLE --begin--> WAITING --the time has come--+--> ASKING --the Redis port says where--+
@@ -87,6 +88,7 @@ struct follows {
     struct epoch promise_epoch;       /* of now */
     struct session_key promise_key;
     struct follows_image image;
+    struct staging staging; /* of that one */
 
     /* What is told of it. */
     struct epoch epoch;

@@ -198,9 +198,18 @@ static void image_tells(struct follows *follows, enum follows_result result, enu
     follows->due[result].offset = follows->image.stored;
 }
 
+static void image_moved(struct follows_image *image)
+{
+    staging_arrived(&CONTAINER_OF(image, struct follows, image)->staging, image->written);
+}
+
 static void image_opened(struct follows_image *image, enum err err, const struct why *why)
 {
-    image_tells(CONTAINER_OF(image, struct follows, image), RESULT_IMAGE_AT, err, why);
+    struct follows *follows = CONTAINER_OF(image, struct follows, image);
+    image_tells(follows, RESULT_IMAGE_AT, err, why);
+    if (err != ERR_OK) return;
+    staging_begin(&follows->staging, &image->offer);
+    image_moved(image);
 }
 
 static void image_synced(struct follows_image *image, enum err err, const struct why *why)
@@ -210,13 +219,19 @@ static void image_synced(struct follows_image *image, enum err err, const struct
 
 static void image_finished(struct follows_image *image)
 {
-    struct follows *follows = CONTAINER_OF(image, struct follows, image);
+    staging_finish(&CONTAINER_OF(image, struct follows, image)->staging);
+}
+
+static void staging_told(struct staging *staging)
+{
+    struct follows *follows = CONTAINER_OF(staging, struct follows, staging);
     const struct follower *follower = &follows->follower;
-    turn(follows, RESULT_INSTALLED, &follows->image_key,
-         &(struct turn){.kind = TURN_INSTALL,
-                        .mark = follower->image.mark,
-                        .cluster = follower->link.cluster,
-                        .epoch = follower->primary_epoch});
+    struct turn install = {.kind = TURN_INSTALL,
+                           .mark = follower->image.mark,
+                           .cluster = follower->link.cluster,
+                           .epoch = follower->primary_epoch};
+    staging_give(staging, &install);
+    turn(follows, RESULT_INSTALLED, &follows->image_key, &install);
 }
 
 static void take_image_open(struct follows *follows, const struct session_effect *effect)
@@ -430,6 +445,7 @@ static void session_over(struct follows *follows)
     node_stamps_session_over(node);
     follower_release(&follows->follower);
     follows_image_let_go(&follows->image);
+    staging_drop(&follows->staging);
     memset(follows->due, 0, sizeof follows->due);
 }
 
@@ -518,8 +534,11 @@ void follows_session_init(struct follows *follows)
     follows->promising.done = promised;
     follows_image_init(&follows->image, &follows->node->world, follows->node->site.images);
     follows->image.opened = image_opened;
+    follows->image.moved = image_moved;
     follows->image.synced = image_synced;
     follows->image.finished = image_finished;
+    follows->staging.node = follows->node;
+    follows->staging.told = staging_told;
 }
 
 struct stream_owner *follows_session_open(struct follows *follows, struct stream *stream)

@@ -175,7 +175,9 @@ static void turn_to_it(struct node *node)
                         .cluster = site_cluster(&node->site),
                         .history = intake->taking.mark.history,
                         .own = true,
-                        .taken = true};
+                        .taken = true,
+                        .next = intake->next};
+    intake->next = (struct site_next){.log = NULL};
     node->maker->take_close(node->maker);
     intake->sink = NULL;
     set_phase(node, INTAKE_TURNING);
@@ -221,13 +223,6 @@ static void intake_install(struct intake *base, const struct followed *place)
     node->intake.place = *place;
     set_phase(node, INTAKE_ENDING);
     clock_timer_start(node->world.clock, &node->intake.again, 0);
-}
-
-struct site_next node_intake_next(struct node *node)
-{
-    struct site_next next = node->intake.next;
-    node->intake.next = (struct site_next){.log = NULL};
-    return next;
 }
 
 /* The new history is there: to say that it is not would be wrong. The next start leads it. */

@@ -65,8 +65,6 @@ void node_intake_end(struct node *node);
 void node_intake_unlead(struct node *node); /* another copy leads this history, or may */
 void node_intake_step(struct node *node);   /* state or role moved on */
 void node_intake_reopened(struct node *node, enum err err); /* a turn is over */
-/* What the turn under way makes count. */
-struct site_next node_intake_next(struct node *node);
 /* Whom it follows, and how. */
 void node_intake_status(const struct node *node, struct copies_status *out);
 /* Its link has ended for good at that address: who is told to follow it again wants all anew. */

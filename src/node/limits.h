@@ -112,6 +112,10 @@ enum {
     NODE_FOLLOWS_SYNC_BYTES = 4 << 20,
     NODE_FOLLOWS_SYNC_US = 200 * 1000,
     NODE_FOLLOWS_WAITING_BYTES = 64 << 20,
+    /* Of an image that is made a store while it comes: so much is taken in one step, and held in
+       memory, and once more while that is flushed. */
+    NODE_STAGING_STEP_BYTES = 1 << 20,
+    NODE_STAGING_WINDOW_BYTES = 32 << 20,
     /* A copy whose sessions end so often in a row before it is in sync needs a rebuild. */
     NODE_SERVES_FAILURES = 5,
 };

@@ -211,6 +211,7 @@ void node_close(struct node *node)
     buffer_release(&node->proposals);
     epochs_release(&node->epochs);
     while (node->text_count > 0) memory_free(node->texts[--node->text_count]);
+    site_abandon(&node->site, &node->turn.next);
     site_release(&node->site);
     memory_free(node);
 }

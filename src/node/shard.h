@@ -9,6 +9,7 @@
 
 #include "replica/replica.h"
 #include "seam/copies.h"
+#include "site/site.h"
 #include "snapshot/snapshot.h"
 
 struct node;
@@ -62,7 +63,8 @@ struct turn {
     uint64_t cluster;       /* TURN_INSTALL: of the primary */
     bool own;               /* TURN_INSTALL: of an image of this copy's; a new history begins: */
     struct history history; /* this one */
-    bool taken;             /* TURN_INSTALL, own: of keys that node/intake.h has taken: */
+    bool taken;             /* TURN_INSTALL: a store of it is there, made by intake or staging: */
+    struct site_next next;  /* this one, the turn's to switch to or to abandon, */
     struct stamp stamp;     /* of this stamp */
     struct epoch epoch;     /* TURN_INSTALL: of the primary; of another cluster or history it is not
                                promised yet: the log that begins then promises it */

@@ -8,7 +8,8 @@
  *             old -> images that are ahead of that log are removed -> pointer -> the image has its
  *             name -> opened again as by a start
  *
- * Of keys that a primary of another make has sent (node/intake.h) the store is there already.
+ * The store may be there already: of keys that a primary of another make has sent (node/intake.h),
+ * or of an image that was staged while it came (node/staging.h).
  *
  * To a start an image ahead of the log says that the log has lost its end. Those that this copy has
  * of the same history, from before it was rebuilt, go last of all before the pointer: whoever dies
@@ -192,8 +193,9 @@ static enum err prepare(struct node *node, struct epoch promised, struct site_ne
     const struct turn *turn = &node->turn;
     struct history history = turn->own ? turn->history : turn->mark.history;
     enum err err = ERR_OK;
-    if (turn->taken) *next = node_intake_next(node);
-    else err = site_prepare(&node->site, true, history, next, why);
+    *next = turn->next;
+    node->turn.next = (struct site_next){.log = NULL};
+    if (!turn->taken) err = site_prepare(&node->site, true, history, next, why);
     if (err != ERR_OK) return err;
     next->pointer.cluster = turn->cluster;
     err = make(node, next, promised, why);
@@ -261,8 +263,7 @@ static void turn_task(struct task *task)
     struct node *node = CONTAINER_OF(task, struct node, turn_task);
     if (node->turn.kind == TURN_NONE) return;
     if (node->phase != NODE_SERVING) { /* the process ends: nothing was begun yet */
-        struct site_next next = node_intake_next(node);
-        site_abandon(&node->site, &next);
+        site_abandon(&node->site, &node->turn.next);
         node->turn = (struct turn){0};
         return;
     }

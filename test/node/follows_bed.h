@@ -32,6 +32,9 @@ struct bed {
     uint64_t committed;
     struct turn turns[BED_TURNS];
     unsigned turn_count;
+    struct image_offer staged; /* by the staging under way; size 0: none */
+    uint64_t arrived;
+    unsigned stagings;
     enum err append_err;
     /* The world outside. */
     struct dial *dial; /* under way */
@@ -76,6 +79,40 @@ void node_turn(struct node *node, const struct turn *turn)
     struct bed *bed = bed_of(node);
     MUST(node->turn.kind == TURN_NONE && bed->turn_count < BED_TURNS);
     node->turn = bed->turns[bed->turn_count++] = *turn;
+}
+
+void staging_begin(struct staging *staging, const struct image_offer *offer)
+{
+    struct bed *bed = bed_of(staging->node);
+    MUST(bed->staged.size == 0 && offer->size > 0);
+    bed->staged = *offer;
+    bed->arrived = 0;
+    bed->stagings++;
+}
+
+void staging_arrived(struct staging *staging, uint64_t bytes)
+{
+    struct bed *bed = bed_of(staging->node);
+    MUST(bed->staged.size > 0 && bytes >= bed->arrived && bytes <= bed->staged.size);
+    bed->arrived = bytes;
+}
+
+void staging_finish(struct staging *staging)
+{
+    struct bed *bed = bed_of(staging->node);
+    MUST(bed->staged.size > 0 && bed->arrived == bed->staged.size);
+    staging->told(staging);
+}
+
+void staging_give(struct staging *staging, struct turn *turn)
+{
+    bed_of(staging->node)->staged.size = 0;
+    turn->taken = true;
+}
+
+void staging_drop(struct staging *staging)
+{
+    bed_of(staging->node)->staged.size = 0;
 }
 
 enum err node_follow_append(struct node *node, struct message_entries entries,

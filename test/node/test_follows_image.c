@@ -20,6 +20,7 @@ struct bed {
     struct world world;
     struct follows_image image;
     unsigned opened, synced, finished, returned;
+    uint64_t moved; /* written, as told last */
     enum err err;
     uint64_t stored;
     uint8_t *bytes; /* of an image: SIZE */
@@ -30,8 +31,16 @@ static void opened(struct follows_image *image, enum err err, const struct why *
     struct bed *bed = CONTAINER_OF(image, struct bed, image);
     (void)why;
     bed->opened++;
+    bed->moved = image->written;
     bed->err = err;
     bed->stored = image->stored;
+}
+
+static void moved(struct follows_image *image)
+{
+    struct bed *bed = CONTAINER_OF(image, struct bed, image);
+    assert_true(image->written > bed->moved && image->written <= SIZE);
+    bed->moved = image->written;
 }
 
 static void synced(struct follows_image *image, enum err err, const struct why *why)
@@ -39,6 +48,7 @@ static void synced(struct follows_image *image, enum err err, const struct why *
     struct bed *bed = CONTAINER_OF(image, struct bed, image);
     assert_true(err == ERR_OK || why->text[0] != '\0');
     bed->synced++;
+    assert_true(err != ERR_OK || bed->moved >= image->stored); /* it is told first */
     bed->err = err;
     bed->stored = image->stored;
 }
@@ -71,6 +81,7 @@ static struct bed *bed_open(void)
     for (uint32_t i = 0; i < SIZE; i++) bed->bytes[i] = (uint8_t)(i >> 20 ^ i);
     follows_image_init(&bed->image, &bed->world, "images");
     bed->image.opened = opened;
+    bed->image.moved = moved;
     bed->image.synced = synced;
     bed->image.finished = finished;
     return bed;

@@ -279,6 +279,15 @@ static void install(struct bed *bed)
     reopen(bed, ERR_OK);
 }
 
+/* What is left of it. */
+static void take_image(struct bed *bed)
+{
+    while (follower_of(bed)->phase == FOLLOWER_TRANSFER) {
+        bed_pass(bed, NODE_FOLLOWS_SYNC_US);
+        bed_exchange(bed);
+    }
+}
+
 static void expect_incoming(struct bed *bed)
 {
     struct disk_file *file = memory_find(&bed->disk, "d/images/incoming.tmp");
@@ -301,16 +310,14 @@ TEST(node_follows_session, an_image_is_stored_whole_before_it_is_installed_once)
     assert_int_equal(follower_of(bed)->phase, FOLLOWER_TRANSFER); /* not synced: not acked */
     assert_int_equal(bed->turn_count, 0);
     assert_true(bed_status(bed).sync_bytes > 0);
-    while (follower_of(bed)->phase == FOLLOWER_TRANSFER) {
-        bed_pass(bed, NODE_FOLLOWS_SYNC_US);
-        bed_exchange(bed);
-    }
+    take_image(bed);
     assert_int_equal(follower_of(bed)->phase, FOLLOWER_INSTALLING);
     assert_int_equal(bed->turn_count, 1);
     assert_int_equal(bed->turns[0].kind, TURN_INSTALL);
     assert_true(mark_equal(&bed->turns[0].mark, &bed->pair.image));
     assert_int_equal(bed->turns[0].cluster, 3);
     assert_int_equal(bed->turns[0].epoch.number, 1);
+    assert_true(bed->turns[0].taken && bed->stagings == 1); /* of what has come, and all of it */
     assert_false(bed->node.follows->image.open); /* the turn takes the file */
     expect_incoming(bed);
     assert_true(bed->node.follows->wipe);
@@ -334,13 +341,11 @@ TEST(node_follows_session, an_image_goes_on_where_it_was_durable)
     bed_pass(bed, NODE_FOLLOWS_SYNC_US);
     uint64_t stored = bed->node.follows->image.stored;
     assert_true(stored > 0 && stored < pair_image_size(&bed->pair.image));
-    again(bed);
+    again(bed); /* what is made of it goes with the session */
     bed_exchange(bed);
     assert_int_equal(bed->node.follows->image.incoming.stored, stored);
-    while (follower_of(bed)->phase == FOLLOWER_TRANSFER) {
-        bed_pass(bed, NODE_FOLLOWS_SYNC_US);
-        bed_exchange(bed);
-    }
+    assert_true(bed->stagings == 2 && bed->arrived >= stored);
+    take_image(bed);
     assert_int_equal(follower_of(bed)->phase, FOLLOWER_INSTALLING);
     expect_incoming(bed);
     bed_close(bed);
@@ -352,10 +357,7 @@ TEST(node_follows_session, another_target_keeps_its_wipe_when_an_earlier_image_i
     have_image(bed);
     bed_follow(bed, true);
     bed_exchange(bed);
-    while (follower_of(bed)->phase == FOLLOWER_TRANSFER) {
-        bed_pass(bed, NODE_FOLLOWS_SYNC_US);
-        bed_exchange(bed);
-    }
+    take_image(bed);
     node_follows_begin(&bed->node, "other:7379", "", true);
     node_follows_switched(&bed->node);
     reopen(bed, ERR_OK);
@@ -390,10 +392,7 @@ TEST(node_follows_session, the_epoch_of_another_history_is_not_promised_before_i
     bed_exchange(bed);
     assert_int_equal(follower_of(bed)->phase, FOLLOWER_TRANSFER);
     assert_int_equal(log_promised(bed->node.log).number, 9);
-    while (follower_of(bed)->phase == FOLLOWER_TRANSFER) {
-        bed_pass(bed, NODE_FOLLOWS_SYNC_US);
-        bed_exchange(bed);
-    }
+    take_image(bed);
     assert_int_equal(bed->turns[0].mark.history.id[0], 8);
     assert_int_equal(bed->turns[0].epoch.number, 1);
     bed_close(bed);
@@ -514,10 +513,7 @@ TEST(node_follows_session, another_clusters_epoch_is_promised_by_the_log_of_its_
     have_image(bed);
     bed_follow(bed, true);
     bed_exchange(bed);
-    while (follower_of(bed)->phase == FOLLOWER_TRANSFER) {
-        bed_pass(bed, NODE_FOLLOWS_SYNC_US);
-        bed_exchange(bed);
-    }
+    take_image(bed);
     assert_int_equal(follower_of(bed)->phase, FOLLOWER_INSTALLING);
     assert_int_equal(log_promised(bed->node.log).number, 9);
     assert_int_equal(bed->turns[0].cluster, 3);

@@ -170,6 +170,9 @@ TEST(node_turn, behind_an_install_what_is_flushed_is_the_images_mark_here_and_as
     assert_true(image.at > 0);
     struct machine *machine = copy->bed.node->machine;
     assert_int_equal(machine->ops->flushed(machine).lsn.at, image.at);
+    assert_true(copy_last(leader) == image.at && copy_last(copy) == image.at);
+    struct stamp stamp = log_last_stamp(leader->bed.node->log);
+    assert_int_equal(log_last_stamp(copy->bed.node->log).bits, stamp.bits);
     UNTIL(cohort, copy_says(leader, copy)->flushed.at == image.at);
     cohort_close(cohort);
 }
