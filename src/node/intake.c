@@ -115,7 +115,7 @@ static void intake_unstage(struct intake *base)
     clock_timer_stop(node->world.clock, &intake->again);
     node->maker->take_close(node->maker);
     intake->sink = NULL;
-    site_abandon(&node->site, &intake->next);
+    site_sweeper_take(node->sweeper, &intake->next);
     if (intake->phase == INTAKE_ENDING) set_phase(node, INTAKE_LINKED);
 }
 
@@ -151,7 +151,7 @@ static enum err intake_stage(struct intake *base, struct record_sink **sink, str
     enum err err = site_prepare(&node->site, true, history, &intake->next, why);
     if (err != ERR_OK) return err;
     err = node->maker->take(node->maker, intake->next.store, &intake->taking, &intake->sink, why);
-    if (err != ERR_OK) site_abandon(&node->site, &intake->next);
+    if (err != ERR_OK) site_sweeper_take(node->sweeper, &intake->next);
     *sink = intake->sink;
     return err;
 }

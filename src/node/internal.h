@@ -60,6 +60,7 @@ struct node {
     struct service_listener *events;
     enum node_phase phase;
     struct site site;
+    struct site_sweeper *sweeper; /* of what is out of use there */
     struct machine_maker *maker;
 
     struct hlc hlc;

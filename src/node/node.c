@@ -211,7 +211,8 @@ void node_close(struct node *node)
     buffer_release(&node->proposals);
     epochs_release(&node->epochs);
     while (node->text_count > 0) memory_free(node->texts[--node->text_count]);
-    site_abandon(&node->site, &node->turn.next);
+    if (node->sweeper != NULL) site_sweeper_take(node->sweeper, &node->turn.next);
+    site_sweeper_close(node->sweeper); /* the next start finds what is left */
     site_release(&node->site);
     memory_free(node);
 }

@@ -30,7 +30,7 @@ static void let_go(struct staging *staging)
     node->maker->fill_close(node->maker); /* it reads from nothing of this */
     staging->filler = NULL;
     close_image(staging);
-    site_abandon(&node->site, &staging->next);
+    site_sweeper_take(node->sweeper, &staging->next);
 }
 
 static void fail(struct staging *staging, const struct why *why)

@@ -159,7 +159,7 @@ static enum err begin(struct node *node, const struct log_found *found, struct w
     node->start.reader = NULL;
     if (err == ERR_OK) err = node_read_history(node, found->last.lsn, why);
     if (err != ERR_OK) return err;
-    site_sweep(&node->site);
+    site_sweeper_find(node->sweeper, &node->site, node->phase == NODE_OPENING);
     node->committed = to;
     node->incarnation = found->incarnation;
     node->start.last = node->behind.to = found->last.lsn; /* beyond `to`: waits for our epoch's */
@@ -192,6 +192,7 @@ enum err node_start(struct node *node, struct why *why)
                              why);
     if (err != ERR_OK) return err;
     node->site.trace = world->trace;
+    node->sweeper = site_sweeper_open(&node->site);
     err = site_unproven_read(&node->site, why);
     if (err == ERR_OK) err = node_open_shard(node, why);
     return err == ERR_OK ? node_take_role(node, why) : err;

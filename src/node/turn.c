@@ -201,7 +201,7 @@ static enum err prepare(struct node *node, struct epoch promised, struct site_ne
     err = make(node, next, promised, why);
     if (err == ERR_OK && !turn->own) err = site_set_unproven(&node->site, why);
     if (err == ERR_OK) err = remove_images_ahead(node, next, why);
-    if (err != ERR_OK) site_abandon(&node->site, next);
+    if (err != ERR_OK) site_sweeper_take(node->sweeper, next);
     return err;
 }
 
@@ -263,7 +263,7 @@ static void turn_task(struct task *task)
     struct node *node = CONTAINER_OF(task, struct node, turn_task);
     if (node->turn.kind == TURN_NONE) return;
     if (node->phase != NODE_SERVING) { /* the process ends: nothing was begun yet */
-        site_abandon(&node->site, &node->turn.next);
+        site_sweeper_take(node->sweeper, &node->turn.next);
         node->turn = (struct turn){0};
         return;
     }

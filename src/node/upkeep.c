@@ -200,7 +200,8 @@ void node_stop_step(struct node *node)
     }
     give_up_entries(node);
     bool waits = node->stalled || !list_empty(&node->parked); /* for records */
-    if (node->phase == NODE_DRAINING && node->order_count == 0 && !waits && !node_is_behind(node)) {
+    bool quiet = !node_is_behind(node) && site_sweeper_is_quiet(node->sweeper);
+    if (node->phase == NODE_DRAINING && node->order_count == 0 && !waits && quiet) {
         node->phase = NODE_FLUSHING;
     }
     if (node->phase != NODE_FLUSHING || node->upkeep.flushing || node->upkeep.flush_wanted) return;
@@ -220,6 +221,7 @@ void node_stop(struct node *node)
         node_feed_stop(node);
         node_archiving_stop(node);
         node_copies_stop(node);
+        site_sweeper_stop(node->sweeper);
         trace_event(node->world.trace, TRACE_NOTICE, "node", "stopping", "in_order=%llu",
                     (unsigned long long)node->order_count);
         node->phase = NODE_DRAINING;
@@ -278,6 +280,7 @@ static void tick_fired(struct timer *timer)
     node_archiving_tick(node);
     node_wait_retry(node);
     node_copies_tick(node);
+    site_sweeper_go(node->sweeper);
     uint64_t idle_us = clock_now_us(node->world.clock) - node->upkeep.last_append_us;
     if (idle_us >= NODE_IDLE_US) log_note_idle(node->log);
 }

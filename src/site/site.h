@@ -82,6 +82,23 @@ MUST_USE enum err site_switch(struct site *site, struct site_next *next, struct 
 void site_abandon(struct site *site, struct site_next *next);
 /* Removes the logs and stores that do not count. What cannot be removed stays for the next time. */
 void site_sweep(struct site *site);
+
+/* The same beside all else, one file after the other: where removing takes long, nobody waits. */
+struct site_sweeper; /* fields: site/sweeper.c */
+struct site_sweeper *site_sweeper_open(const struct site *site);
+/* The logs and stores that do not count; without `all` only those from before what counts, since a
+ * later one may be in the making. Blocks for the listing of names. */
+void site_sweeper_find(struct site_sweeper *sweeper, const struct site *site, bool all);
+/* What was made for `next`, which is released. Zeroed is fine. */
+void site_sweeper_take(struct site_sweeper *sweeper, struct site_next *next);
+/* Begins with what it was told of, unless it is at it. What cannot be removed is traced, and stays
+ * for the next start. */
+void site_sweeper_go(struct site_sweeper *sweeper);
+void site_sweeper_stop(struct site_sweeper *sweeper); /* nothing more is begun */
+bool site_sweeper_is_quiet(const struct site_sweeper *sweeper); /* no request is under way */
+/* One under way ends by itself. The disk stays. NULL is fine. */
+void site_sweeper_close(struct site_sweeper *sweeper);
+
 /* Takes away all of a site that never counted (no pointer, never started), its directory too if
  * asked for, and releases it. What cannot be removed stays a site that never counted. */
 void site_unmake(struct site *site, bool directory_too);

@@ -11,7 +11,7 @@ import re
 import shutil
 
 from lib import (Failure, ServerDied, expect, expect_true, keys_folder, run, stopped,
-                 tidemark)
+                 tidemark, wait_until)
 
 REFUSED, CORRUPT = 2, 3
 SMALL = {"log_segment_size": "1m", "log_reserve_size": "4m", "save": ""}
@@ -203,8 +203,10 @@ def leftovers_of_an_install_are_removed():
             with open(os.path.join(keys, name, "scratch", "file"), "w", encoding="ascii") as file:
                 file.write("half of something")
         expect(start(server), ("skip", "", digest))
-        expect(sorted(os.listdir(keys)),
-               ["current", "images", "log-1", "my-store-7", "store-07", "store-1"], "what is left")
+        left = ["current", "images", "log-1", "my-store-7", "store-07", "store-1"]
+        server.start()  # it removes them while it serves
+        wait_until(lambda: sorted(os.listdir(keys)) == left, what="only what counts")
+        expect(server.stop(), 0, "exit status")
 
 
 def a_damaged_pointer_is_refused_as_corrupt():
