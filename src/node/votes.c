@@ -381,6 +381,13 @@ static bool follow_leader(struct votes *votes)
     return true;
 }
 
+/* This copy follows while it asks. If it has promised an epoch of this number meanwhile, what it
+ * would lead is named by a number that its log may have already. */
+static bool is_overtaken(const struct votes *votes)
+{
+    return node_newest_epoch(votes->node).number >= votes->request.epoch.number;
+}
+
 static void round_won(struct votes *votes, const struct promise_answer *best)
 {
     struct node *node = votes->node;
@@ -400,6 +407,8 @@ static void round_won(struct votes *votes, const struct promise_answer *best)
         fail(votes, "nobody leads: REPLICAOF or PROMOTE says who is to");
     } else if (votes->round == ROUND_BINDING || PLANTED(SKIP_PROMISE)) {
         lead(votes);
+    } else if (is_overtaken(votes)) {
+        fail(votes, "a later epoch was promised meanwhile: try again");
     } else {
         hang_up(votes);
         if (votes->own_asked) {
