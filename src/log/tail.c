@@ -194,8 +194,8 @@ static enum err name_file(struct tail *tail, struct why *why)
 
 /* What the new segment hides is given back to the disk: a row of crashes must not fill it. That
  * takes tens of milliseconds, which no start waits for: trim.c does it when the log runs. But where
- * the process before has written nothing since its own start, it may have come no further than
- * that; after a row of those this one waits.
+ * the process before has written no more since its own start than the entry of an epoch, it may
+ * have come no further than that; after a row of those this one waits.
  *
  * Only when the superblock names the new segment: until then nobody would miss it. Best effort: a
  * file that stays long is only long. */
@@ -204,7 +204,7 @@ static void cut_old(struct tail *tail)
     struct log_segment *old = &tail->log->segments[tail->log->segment_count - 2];
     if (old->size <= tail->old_end) return;
     old->size = tail->old_end;
-    if (lsn_before(tail->directory->superblock.durable, tail->log->written)) {
+    if (lsn_before(lsn_next(tail->directory->superblock.durable), tail->log->written)) {
         tail->log->hidden = *old;
         return;
     }
