@@ -207,7 +207,9 @@ static void image_opened(struct follows_image *image, enum err err, const struct
 {
     struct follows *follows = CONTAINER_OF(image, struct follows, image);
     image_tells(follows, RESULT_IMAGE_AT, err, why);
-    if (err != ERR_OK) return;
+    /* An image that is there is the turn's at once: sessions that end again and again would begin
+     * to stage it each time, and never come to the turn. */
+    if (err != ERR_OK || image->stored == image->offer.size) return;
     staging_begin(&follows->staging, &image->offer);
     image_moved(image);
 }

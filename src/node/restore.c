@@ -76,7 +76,8 @@ enum err node_restore(struct node *node, const struct mark *image, struct why *w
     struct site *site = &node->site;
     struct site_next next;
     close_machine(node);
-    site_sweep(site);
+    /* Later the sweeper may know of them, and a name that is free again could be given out. */
+    if (node->phase == NODE_OPENING) site_sweep(site);
     enum err err = site_prepare(site, false, site->pointer.history, &next, why);
     if (err != ERR_OK) return err;
     bool early = PLANTED(POINTER_BEFORE_STORE);

@@ -11,6 +11,7 @@
 #ifndef NODE_STAGING_H
 #define NODE_STAGING_H
 
+#include "node/staging_window.h"
 #include "seam/maker.h"
 #include "site/site.h"
 #include "snapshot/incoming/incoming.h"
@@ -28,7 +29,9 @@ struct staging {
     enum staging_phase phase;
     bool finishes; /* told() is due when it is whole, or off */
     struct site_next next;
-    struct image_file file;
+    struct mark mark;              /* of the image, as it was offered */
+    uint64_t there;                /* bytes of its file that are written */
+    struct staging_window *window; /* those of them that the reader has */
     struct image_reader *reader;
     struct machine_filler *filler;
     bool holds; /* a record that the filler has not taken yet: */

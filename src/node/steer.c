@@ -39,7 +39,7 @@ static void follow(struct node *node, struct steer *steer)
         steer_end(steer, ERR_CONFIG, "the host's name is too long");
         return;
     }
-    if (node->turn.taken) {
+    if (node->turn.taken && node->turn.own) {
         steer_end(steer, ERR_REFUSED, "the copy is being changed: try again");
         return;
     }

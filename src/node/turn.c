@@ -201,7 +201,7 @@ static enum err prepare(struct node *node, struct epoch promised, struct site_ne
     err = make(node, next, promised, why);
     if (err == ERR_OK && !turn->own) err = site_set_unproven(&node->site, why);
     if (err == ERR_OK) err = remove_images_ahead(node, next, why);
-    if (err != ERR_OK) site_sweeper_take(node->sweeper, next);
+    if (err != ERR_OK) site_abandon(&node->site, next); /* the old ones may need the space */
     return err;
 }
 

@@ -88,6 +88,8 @@ static void flushed(struct store_flush *flush)
     struct filling *filling = CONTAINER_OF(flush, struct filling, flush);
     filling->flushing = false;
     buffer_clear(&filling->run.items);
+    if (filling->run.items.capacity > 2 * filling->window_bytes) /* of a large value */
+        buffer_shrink(&filling->run.items, 0);
     if (flush->err != ERR_OK) (void)fail(filling, flush->err, &flush->why);
     struct record_wait *wait = filling->waiting;
     filling->waiting = NULL;

@@ -35,6 +35,7 @@ struct bed {
     struct image_offer staged; /* by the staging under way; size 0: none */
     uint64_t arrived;
     unsigned stagings;
+    bool stages_slowly; /* no staging comes to its end */
     enum err append_err;
     /* The world outside. */
     struct dial *dial; /* under way */
@@ -100,19 +101,20 @@ void staging_arrived(struct staging *staging, uint64_t bytes)
 void staging_finish(struct staging *staging)
 {
     struct bed *bed = bed_of(staging->node);
-    MUST(bed->staged.size > 0 && bed->arrived == bed->staged.size);
-    staging->told(staging);
+    MUST(bed->arrived == bed->staged.size);
+    if (bed->staged.size == 0 || !bed->stages_slowly) staging->told(staging);
 }
 
 void staging_give(struct staging *staging, struct turn *turn)
 {
-    bed_of(staging->node)->staged.size = 0;
-    turn->taken = true;
+    struct bed *bed = bed_of(staging->node);
+    turn->taken = bed->staged.size > 0;
+    bed->staged.size = 0;
 }
 
 void staging_drop(struct staging *staging)
 {
-    bed_of(staging->node)->staged.size = 0;
+    bed_of(staging->node)->staged.size = bed_of(staging->node)->arrived = 0;
 }
 
 enum err node_follow_append(struct node *node, struct message_entries entries,

@@ -262,6 +262,16 @@ static void have_image(struct bed *bed)
     pair->options[0].may_rebuild = true;
 }
 
+/* A copy that begins to take it. */
+static struct bed *open_with_image(void)
+{
+    struct bed *bed = bed_open();
+    have_image(bed);
+    bed_follow(bed, true);
+    bed_exchange(bed);
+    return bed;
+}
+
 /* The log ends with the image's mark, as behind a turn. */
 static void install(struct bed *bed)
 {
@@ -282,10 +292,12 @@ static void install(struct bed *bed)
 /* What is left of it. */
 static void take_image(struct bed *bed)
 {
+    bed_exchange(bed);
     while (follower_of(bed)->phase == FOLLOWER_TRANSFER) {
         bed_pass(bed, NODE_FOLLOWS_SYNC_US);
         bed_exchange(bed);
     }
+    if (!bed->stages_slowly) assert_int_equal(follower_of(bed)->phase, FOLLOWER_INSTALLING);
 }
 
 static void expect_incoming(struct bed *bed)
@@ -311,7 +323,6 @@ TEST(node_follows_session, an_image_is_stored_whole_before_it_is_installed_once)
     assert_int_equal(bed->turn_count, 0);
     assert_true(bed_status(bed).sync_bytes > 0);
     take_image(bed);
-    assert_int_equal(follower_of(bed)->phase, FOLLOWER_INSTALLING);
     assert_int_equal(bed->turn_count, 1);
     assert_int_equal(bed->turns[0].kind, TURN_INSTALL);
     assert_true(mark_equal(&bed->turns[0].mark, &bed->pair.image));
@@ -334,10 +345,7 @@ TEST(node_follows_session, an_image_is_stored_whole_before_it_is_installed_once)
 
 TEST(node_follows_session, an_image_goes_on_where_it_was_durable)
 {
-    struct bed *bed = bed_open();
-    have_image(bed);
-    bed_follow(bed, true);
-    bed_exchange(bed);
+    struct bed *bed = open_with_image();
     bed_pass(bed, NODE_FOLLOWS_SYNC_US);
     uint64_t stored = bed->node.follows->image.stored;
     assert_true(stored > 0 && stored < pair_image_size(&bed->pair.image));
@@ -346,17 +354,27 @@ TEST(node_follows_session, an_image_goes_on_where_it_was_durable)
     assert_int_equal(bed->node.follows->image.incoming.stored, stored);
     assert_true(bed->stagings == 2 && bed->arrived >= stored);
     take_image(bed);
-    assert_int_equal(follower_of(bed)->phase, FOLLOWER_INSTALLING);
     expect_incoming(bed);
+    bed_close(bed);
+}
+
+TEST(node_follows_session, an_image_that_is_there_is_not_staged_anew_with_each_session)
+{
+    struct bed *bed = bed_open();
+    have_image(bed);
+    bed->stages_slowly = true;
+    bed_follow(bed, true);
+    take_image(bed);
+    assert_true(bed->turn_count == 0 && bed->stagings == 1);
+    again(bed);
+    bed_exchange(bed);
+    assert_true(bed->turn_count == 1 && bed->stagings == 1 && !bed->turns[0].taken);
     bed_close(bed);
 }
 
 TEST(node_follows_session, another_target_keeps_its_wipe_when_an_earlier_image_is_installed)
 {
-    struct bed *bed = bed_open();
-    have_image(bed);
-    bed_follow(bed, true);
-    bed_exchange(bed);
+    struct bed *bed = open_with_image();
     take_image(bed);
     node_follows_begin(&bed->node, "other:7379", "", true);
     node_follows_switched(&bed->node);
@@ -400,10 +418,7 @@ TEST(node_follows_session, the_epoch_of_another_history_is_not_promised_before_i
 
 TEST(node_follows_session, a_disk_that_does_not_take_the_image_ends_the_session)
 {
-    struct bed *bed = bed_open();
-    have_image(bed);
-    bed_follow(bed, true);
-    bed_exchange(bed);
+    struct bed *bed = open_with_image();
     assert_true(bed->node.follows->image.open);
     struct disk_request *request = &bed->node.follows->image.sync;
     fake_clock_pass(&bed->clock, NODE_FOLLOWS_SYNC_US);
@@ -420,10 +435,7 @@ TEST(node_follows_session, a_disk_that_does_not_take_the_image_ends_the_session)
 
 TEST(node_follows_session, an_image_that_is_being_written_outlives_the_node)
 {
-    struct bed *bed = bed_open();
-    have_image(bed);
-    bed_follow(bed, true);
-    bed_exchange(bed);
+    struct bed *bed = open_with_image();
     assert_true(bed->node.follows->image.open);
     bed->node.follows->image.sync_due = true;
     fake_clock_pass(&bed->clock, NODE_FOLLOWS_SYNC_US);
@@ -436,10 +448,7 @@ TEST(node_follows_session, an_image_that_is_being_written_outlives_the_node)
 
 TEST(node_follows_session, an_image_that_is_needed_no_more_goes)
 {
-    struct bed *bed = bed_open();
-    have_image(bed);
-    bed_follow(bed, true);
-    bed_exchange(bed);
+    struct bed *bed = open_with_image();
     bed_pass(bed, NODE_FOLLOWS_SYNC_US);
     bed->pair.copies[0].floor = 1; /* it is sent all entries now */
     again(bed);
@@ -451,10 +460,7 @@ TEST(node_follows_session, an_image_that_is_needed_no_more_goes)
 
 TEST(node_follows_session, a_primary_that_sends_more_than_was_acked_for_is_sent_away)
 {
-    struct bed *bed = bed_open();
-    have_image(bed);
-    bed_follow(bed, true);
-    bed_exchange(bed);
+    struct bed *bed = open_with_image();
     bed->disk_waits = true;
     struct buffer *waiting = &bed->node.follows->image.waiting;
     (void)buffer_reserve(waiting, NODE_FOLLOWS_WAITING_BYTES);
@@ -512,9 +518,7 @@ TEST(node_follows_session, another_clusters_epoch_is_promised_by_the_log_of_its_
     assert_int_equal(log_promise(bed->node.log, (struct epoch){9, 2}, &why), ERR_OK);
     have_image(bed);
     bed_follow(bed, true);
-    bed_exchange(bed);
     take_image(bed);
-    assert_int_equal(follower_of(bed)->phase, FOLLOWER_INSTALLING);
     assert_int_equal(log_promised(bed->node.log).number, 9);
     assert_int_equal(bed->turns[0].cluster, 3);
     assert_int_equal(bed->turns[0].epoch.number, 1);

@@ -4,6 +4,8 @@
 
 #include "base/memory.h"
 #include "node/internal.h"
+#include "node/limits.h"
+#include "snapshot/image.h"
 #include "test/node/bed.h"
 
 enum act { ACT_BEGIN, ACT_ARRIVE, ACT_FINISH, ACT_GIVE, ACT_DROP, ACT_ANSWER };
@@ -77,7 +79,7 @@ static void act(struct scene *scene, enum act act, uint64_t amount)
     scene->amount = amount;
     scene->visit.run = visit;
     assert_true(sim_node_visit(scene->bed.sim, &scene->visit));
-    bed_run(&scene->bed, SIM_MILLISECOND);
+    bed_run(&scene->bed, 20 * SIM_MILLISECOND);
 }
 
 /* What comes is an image of this node's own. */
@@ -174,6 +176,68 @@ TEST(node_staging, its_end_may_wait_too)
     act(scene, ACT_ANSWER, 0);
     assert_true(scene->told == 1 && scene->told_phase == STAGING_WHOLE);
     scene_close(scene);
+}
+
+/* A record that is larger than what is read at a time. */
+TEST(node_staging, a_large_record_is_taken_too)
+{
+    struct scene *scene = scene_open();
+    struct image_facts facts = {.mark = scene->offer.mark, .keys = 2};
+    struct image_chain chain;
+    struct buffer chunk;
+    size_t large = 5 * NODE_STAGING_STEP_BYTES + 7, at = 0;
+    uint8_t *value = memory_zeroed(1, large);
+    buffer_init(&chunk);
+    buffer_clear(&scene->image);
+    image_begin(&scene->image, &facts, &chain);
+    for (unsigned i = 0; i < 3; i++) {
+        char key[] = {'K', (char)('a' + i), 0};
+        image_chunk_begin(&chunk);
+        image_chunk_add(&chunk, bytes_text(key), bytes_of(value, i == 1 ? large : 9));
+        image_chunk_seal(&chunk, 1, &chain);
+        buffer_append(&scene->image, buffer_bytes(&chunk));
+    }
+    image_end(&scene->image, &facts, &chain);
+    scene->offer.size = scene->image.size;
+    act(scene, ACT_BEGIN, 0);
+    act(scene, ACT_FINISH, 0);
+    while (at < scene->image.size) {
+        at += 700000;
+        act(scene, ACT_ARRIVE, at < scene->image.size ? at : scene->image.size);
+    }
+    bed_run(&scene->bed, SIM_SECOND);
+    assert_true(scene->told == 1 && scene->told_phase == STAGING_WHOLE);
+    assert_int_equal(scene->bed.fake.filled, 3);
+    memory_free(value);
+    buffer_release(&chunk);
+    scene_close(scene);
+}
+
+TEST(node_staging, an_image_of_another_mark_than_was_offered_is_given_up)
+{
+    struct scene *scene = scene_open();
+    scene->offer.mark.lineage.hash ^= 1;
+    act(scene, ACT_BEGIN, 0);
+    act(scene, ACT_FINISH, 0);
+    act(scene, ACT_ARRIVE, scene->image.size);
+    assert_true(scene->told == 1 && scene->told_phase == STAGING_OFF);
+    scene_close(scene);
+}
+
+/* The request that is under way is nobody's any more. */
+TEST(node_staging, who_drops_it_while_the_file_is_read_leaves_nothing)
+{
+    for (uint64_t us = 0; us < 400; us += 20) {
+        struct scene *scene = scene_open();
+        act(scene, ACT_BEGIN, 0);
+        scene->act = ACT_ARRIVE;
+        scene->amount = scene->image.size;
+        assert_true(sim_node_visit(scene->bed.sim, &scene->visit));
+        bed_run(&scene->bed, us);
+        act(scene, ACT_DROP, 0);
+        assert_int_equal(scene->told, 0);
+        scene_close(scene); /* a leak fails it */
+    }
 }
 
 TEST(node_staging, what_is_no_image_is_given_up_and_told)
