@@ -192,10 +192,19 @@ static enum err name_file(struct tail *tail, struct why *why)
     return err == ERR_OK ? log_home_sync(tail->home, why) : err;
 }
 
+/* Who cannot tell takes it for short. */
+static bool space_is_short(const struct tail *tail)
+{
+    struct disk_request space = {.op = DISK_FREE_SPACE, .path = tail->home.directory};
+    enum err err = disk_run(tail->home.disk, &space);
+    return err != ERR_OK || space.size < tail->log->options.reserve_bytes;
+}
+
 /* What the new segment hides is given back to the disk: a row of crashes must not fill it. That
  * takes tens of milliseconds, which no start waits for: trim.c does it when the log runs. But where
  * the process before has written no more since its own start than the entry of an epoch, it may
- * have come no further than that; after a row of those this one waits.
+ * have come no further than that; after a row of those this one waits. So it does when space is
+ * short: the rest of the start may need it.
  *
  * Only when the superblock names the new segment: until then nobody would miss it. Best effort: a
  * file that stays long is only long. */
@@ -204,7 +213,8 @@ static void cut_old(struct tail *tail)
     struct log_segment *old = &tail->log->segments[tail->log->segment_count - 2];
     if (old->size <= tail->old_end) return;
     old->size = tail->old_end;
-    if (lsn_before(lsn_next(tail->directory->superblock.durable), tail->log->written)) {
+    bool ran = lsn_before(lsn_next(tail->directory->superblock.durable), tail->log->written);
+    if (ran && !space_is_short(tail)) {
         tail->log->hidden = *old;
         return;
     }

@@ -25,6 +25,7 @@ struct memory_disk {
     struct entropy entropy;
     uint64_t keep_max; /* bytes kept of each file */
     uint64_t drawn, us;
+    bool full; /* it says so to who asks, and takes all */
     uint64_t reads, read_bytes; /* for whoever counts them; set to 0 at will */
     struct disk_file files[MEMORY_FILES];
     struct list submitted;
@@ -138,7 +139,7 @@ static inline enum err memory_run(struct disk *base, struct disk_request *reques
             request->file->content.size = request->offset;
         break;
     case DISK_LIST: memory_list(disk, request); break;
-    case DISK_FREE_SPACE: request->size = (uint64_t)1 << 40; break;
+    case DISK_FREE_SPACE: request->size = disk->full ? 0 : (uint64_t)1 << 40; break;
     case DISK_CLOSE:
     case DISK_SYNC:
     case DISK_MAKE_DIR:

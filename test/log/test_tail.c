@@ -69,6 +69,21 @@ TEST(log_tail, what_lies_beyond_the_watermark_is_copied_wherever_that_is)
     }
 }
 
+TEST(log_tail, a_start_that_is_short_of_space_cuts_at_once)
+{
+    for (unsigned full = 0; full < 2; full++) {
+        struct large *large = large_new(LOG_ALWAYS);
+        large->options.reserve_bytes = 1000;
+        large_append(large, 9, 1, 1000);
+        large_kill(large);
+        large->disk.full = full == 1;
+        assert_int_equal(large_open(large), ERR_OK);
+        large_look(large, 1);
+        assert_int_equal(large->file->size < LARGE_BYTES, full == 1);
+        large_free(large);
+    }
+}
+
 /* Each process writes `entries` before it ends: the one of its epoch, or not even that. The segment
  * that it has begun is no long file any more when the next one has started. */
 static void row_of_starts(uint64_t entries)
